@@ -1,0 +1,1 @@
+//! Load driver and floor.

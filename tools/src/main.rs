@@ -1,0 +1,3 @@
+//! `tidemark`: the one binary.
+
+fn main() {}
