@@ -1,1 +1,6 @@
-//! Partition logs on one machine.
+//! Partition logs on one machine: segments of exact Kafka batch bytes, their indexes, recovery, retention, compaction.
+//!
+//! Synchronous throughout; knows nothing of brokers, leaders or networks. Module order is import order.
+
+pub mod config;
+pub mod disk;

@@ -1,0 +1,184 @@
+//! The real disk. The only file of the project that talks to the file system.
+//!
+//! Nothing here buffers: what a call returns is what the kernel said.
+#![allow(clippy::disallowed_methods, reason = "this file owns the file system")]
+
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+use rustix::io::ReadWriteFlags;
+
+use super::{DirLock, Disk, File, Mapped, OpenMode, Space};
+
+/// The file system of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+/// Most buffers one `pwritev` takes on Linux (IOV_MAX).
+const BUFFERS_PER_WRITE: usize = 1024;
+
+#[derive(Debug)]
+struct OsFile(fs::File);
+
+impl File for OsFile {
+    fn write_all_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let mut position = position;
+        for group in bufs.chunks(BUFFERS_PER_WRITE) {
+            position += write_group(&self.0, group, position)?;
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buf, position) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        let result =
+            rustix::io::preadv2(&self.0, &mut [io::IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT);
+        match result {
+            Ok(n) => Ok(Some(n)),
+            Err(rustix::io::Errno::AGAIN) => Ok(None),
+            // A file system without RWF_NOWAIT cannot say, so it counts as not cached.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INTR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        rustix::fs::fdatasync(&self.0).map_err(Into::into)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+/// Writes one group of buffers whole and returns its length. Short writes go on where they stopped.
+fn write_group(file: &fs::File, bufs: &[IoSlice<'_>], start: u64) -> io::Result<u64> {
+    let total: u64 = bufs.iter().map(|b| b.len() as u64).sum();
+    let mut done = retry_pwritev(file, bufs, start)?;
+    if done == total {
+        return Ok(total);
+    }
+    // Rare: finish buffer by buffer.
+    let mut skip = done;
+    for buf in bufs {
+        let len = buf.len() as u64;
+        if skip >= len {
+            skip -= len;
+            continue;
+        }
+        let from = usize::try_from(skip).expect("less than a buffer's length");
+        file.write_all_at(&buf[from..], start + done)?;
+        done += len - skip;
+        skip = 0;
+    }
+    Ok(total)
+}
+
+fn retry_pwritev(file: &fs::File, bufs: &[IoSlice<'_>], position: u64) -> io::Result<u64> {
+    loop {
+        match rustix::io::pwritev(file, bufs, position) {
+            Ok(n) => return Ok(n as u64),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+impl Disk for OsDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        match mode {
+            OpenMode::Read => options.read(true),
+            OpenMode::ReadWrite => options.read(true).write(true),
+            OpenMode::Create => options.read(true).write(true).create(true).truncate(false),
+        };
+        Ok(Arc::new(OsFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn file_len(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
+        rustix::fs::syncfs(fs::File::open(path)?).map_err(Into::into)
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        let file = fs::File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Mapped::Owned(Vec::new()));
+        }
+        // SAFETY: only sealed files are mapped: they are written once, renamed into place, and never changed or cut
+        // by this process; another program that cuts them while the broker runs can stop it with SIGBUS.
+        unsafe { memmap2::Mmap::map(&file) }.map(Mapped::Map)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<DirLock> {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(DirLock::new(file))
+    }
+}
+
+#[cfg(test)]
+mod tests;
