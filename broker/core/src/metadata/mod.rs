@@ -1,0 +1,41 @@
+//! The cluster's metadata as a deterministic state machine: `decide(image, command) → records`, `apply(record)`.
+//!
+//! The quorum (broker/src/controller) is the only writer. Everybody else reads published [`ClusterImage`]s.
+//! What always holds: `decide` and `apply` read no clock, no randomness and no iteration order of a hash map, so every
+//! voter that applies the same log holds an equal image ([`ClusterImage::hash`]).
+//!
+//! ```text
+//!   Command ──decide──▶ records ──apply──▶ ClusterImage ──delta──▶ what a broker starts, stops, reconfigures
+//!      │                                        │
+//!      └─ ids, placement: chosen by proposer    └─ settings: BrokerSettings, TopicSettings, GroupSettings
+//! ```
+
+#![allow(clippy::unimplemented)]
+
+pub mod apply;
+pub mod broker_config;
+pub mod command;
+pub mod config_value;
+pub mod decide;
+pub mod delta;
+pub mod group_config;
+pub mod image;
+pub mod placement;
+pub mod record;
+pub mod reply;
+pub mod snapshot;
+pub mod topic_config;
+pub mod units;
+
+pub use broker_config::{BrokerConfigs, BrokerSettings, ConfigLayers};
+pub use command::{Command, ConfigAlteration, ConfigOp, ConfigOpKind, NewPartitions, NewTopic, TopicKey};
+pub use config_value::{ConfigEntry, ConfigProblem, ConfigSource, ConfigSynonym, ConfigType};
+pub use decide::{Outcome, decide};
+pub use delta::{ClusterDelta, delta};
+pub use group_config::GroupSettings;
+pub use image::{
+    BrokerIds, BrokerRegistration, ClusterImage, ConfigResource, Endpoint, PartitionImage, TopicImage,
+};
+pub use record::{DecodeError, MetadataRecord};
+pub use reply::{Failure, Reply};
+pub use topic_config::TopicSettings;

@@ -1,0 +1,97 @@
+//! [`Reply`]: what the proposer of a command learns, item by item in request order.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::types::{ProducerId, TopicId};
+
+use super::image::ConfigResource;
+
+/// Answer to a [`Command`](super::Command); results are in the order of the request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `InitializeCluster`.
+    Initialized(Result<(), Failure>),
+    /// To `RegisterBroker`: the broker epoch.
+    BrokerRegistered(Result<i64, Failure>),
+    /// To `CreateTopics`.
+    TopicsCreated(Vec<TopicResult>),
+    /// To `DeleteTopics`.
+    TopicsDeleted(Vec<TopicResult>),
+    /// To `CreatePartitions`.
+    PartitionsCreated(Vec<TopicResult>),
+    /// To `AlterConfigs`.
+    ConfigsAltered(Vec<ConfigResult>),
+    /// To `AllocateProducerIds`.
+    ProducerIdsAllocated(Result<ProducerIdBlock, Failure>),
+}
+
+/// Why an item was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct Failure {
+    /// Kafka's code.
+    #[serde(with = "error_code_as_number")]
+    pub code: ErrorCode,
+    /// Kafka's text where it has one.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of this code with this text.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Failure { code, message: message.into() }
+    }
+}
+
+/// What became of one topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopicResult {
+    /// Name; `None` when deletion by an unknown id was asked.
+    pub name: Option<String>,
+    /// Identity; zero when unknown.
+    pub id: TopicId,
+    /// Partitions and replication factor afterwards, or the failure.
+    pub result: Result<TopicShape, Failure>,
+}
+
+/// Size of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicShape {
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Replicas of partition 0.
+    pub replication_factor: i16,
+}
+
+/// What became of one resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigResult {
+    /// The resource.
+    pub resource: ConfigResource,
+    /// The failure, if it was refused.
+    pub result: Result<(), Failure>,
+}
+
+/// A block of producer ids; the owner hands them out one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerIdBlock {
+    /// First id.
+    pub first: ProducerId,
+    /// Number of ids.
+    pub len: i32,
+}
+
+mod error_code_as_number {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use tidemark_protocol::error_code::ErrorCode;
+
+    pub(super) fn serialize<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i16(code.code())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
+        let code = i16::deserialize(deserializer)?;
+        ErrorCode::from_code(code).ok_or_else(|| D::Error::custom(format!("unknown error code {code}")))
+    }
+}
