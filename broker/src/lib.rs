@@ -1,1 +1,6 @@
 //! The broker process.
+
+#![allow(clippy::unimplemented)]
+
+pub mod controller;
+pub mod data_dir;

@@ -1,0 +1,227 @@
+//! The controller of this node: the metadata quorum's voter, and the door through which everybody else proposes and reads.
+//!
+//! The image is written by the quorum's state machine alone and published once per batch of applied entries. A reply to
+//! [`ControllerHandle::submit`] leaves after the image that contains it was published, on this node. Nothing outside this
+//! folder names a type of the consensus library.
+//!
+//! ```text
+//!  submit ─▶ Quorum::propose ─▶ log_store ─▶ writer thread (group commit, fdatasync) ─▶ committed
+//!                                                                                          │
+//!  image(), watch() ◀── publish once per batch ◀── decide + apply ◀── state_machine ◀──────┘
+//! ```
+
+pub mod quorum;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply};
+use tidemark_storage::disk::Disk;
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+use crate::data_dir::Identity;
+pub use quorum::{QuorumMetrics, RaftId, Voter};
+use quorum::{Proposal, ProposeError, Quorum};
+
+/// Proposals of this process that are on their way at once: more only wait longer, each holding its command in memory.
+const PROPOSALS_IN_FLIGHT_MAX: usize = 1024;
+/// How long a proposal is repeated while no voter leads, before its submitter is told. Longer than an election takes.
+const PROPOSE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the controller of a node is made of.
+pub struct StartOptions {
+    /// Where its files are.
+    pub disk: Arc<dyn Disk>,
+    /// The node's data directory; the controller's files are in `metadata/` below it.
+    pub data_dir: PathBuf,
+    /// Whose directory that is, from [`DataDir`](crate::data_dir::DataDir).
+    pub identity: Identity,
+    /// Names this run of the process; never used twice.
+    pub incarnation: Uuid,
+}
+
+/// Why the controller did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The files are damaged, or a newer version wrote them.
+    #[error("{path}: {why}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The disk failed.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The metadata belong to another cluster than the directory says.
+    #[error("the metadata log belongs to cluster {found}, the data directory to {expected}")]
+    OtherCluster {
+        /// As in the log.
+        found: String,
+        /// As in the directory's identity.
+        expected: String,
+    },
+    /// The quorum did not come up.
+    #[error("the metadata quorum did not start: {0}")]
+    Quorum(String),
+}
+
+/// Why a command was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Another node leads the quorum, or none does. To the client: NOT_CONTROLLER.
+    #[error("not the controller{}", match leader { Some(id) => format!(": voter {id} leads"), None => String::new() })]
+    NotLeader {
+        /// The leader, if known.
+        leader: Option<RaftId>,
+    },
+    /// No answer in time; the command may still be applied. To the client: REQUEST_TIMED_OUT.
+    #[error("no answer from the metadata quorum in time; the command may still be applied")]
+    TimedOut,
+    /// The controller of this node has stopped.
+    #[error("the controller has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Owns the quorum of this node; whoever started it shuts it down.
+pub struct Controller {
+    handle: ControllerHandle,
+}
+
+impl Controller {
+    /// Opens the metadata, joins or forms the quorum, and returns once the image holds everything that was ever answered.
+    /// An empty directory becomes a quorum of this one voter.
+    pub async fn start(_options: StartOptions) -> Result<Controller, StartError> {
+        unimplemented!("lands next")
+    }
+
+    /// A door for others; cheap to clone.
+    pub fn handle(&self) -> ControllerHandle {
+        self.handle.clone()
+    }
+
+    /// Stops the quorum. Everything that was answered is on disk already.
+    pub async fn shutdown(self) {
+        self.handle.quorum.shutdown().await;
+    }
+}
+
+/// The door to the controller; cheap to clone.
+#[derive(Clone)]
+pub struct ControllerHandle {
+    quorum: Arc<dyn Quorum>,
+    image: watch::Receiver<Arc<ClusterImage>>,
+    session: Uuid,
+    sequence: Arc<AtomicU64>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl ControllerHandle {
+    /// The image as of the last applied entry.
+    pub fn image(&self) -> Arc<ClusterImage> {
+        Arc::clone(&self.image.borrow())
+    }
+
+    /// Follows the image. A receiver that was not looked at for a while sees only the newest one.
+    pub fn watch(&self) -> watch::Receiver<Arc<ClusterImage>> {
+        self.image.clone()
+    }
+
+    /// Has the command decided and applied, and answers what it returned: by then the image of this node contains it.
+    /// Waits out elections; a command is applied at most once, however often it had to be proposed.
+    pub async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
+        let _permit = self.in_flight.acquire().await.expect("this semaphore is never closed");
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let proposal = Proposal { session: self.session, sequence, command };
+        match tokio::time::timeout(PROPOSE_PATIENCE, self.propose(proposal)).await {
+            Ok(result) => result,
+            Err(_) => Err(SubmitError::TimedOut),
+        }
+    }
+
+    async fn propose(&self, proposal: Proposal) -> Result<Reply, SubmitError> {
+        loop {
+            match self.quorum.propose(proposal.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(ProposeError::NotLeader { leader: Some(leader) }) if leader != self.quorum.metrics().id => {
+                    return Err(SubmitError::NotLeader { leader: Some(leader) });
+                }
+                Err(ProposeError::NotLeader { .. }) => {
+                    self.quorum.leader_known().await.map_err(SubmitError::from)?;
+                }
+                Err(error @ ProposeError::Stopped(_)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Registers this broker, and answers its epoch. Each run of the process registers once, with its own incarnation.
+    pub async fn register_broker(&self, registration: Registration) -> Result<Result<i64, Failure>, SubmitError> {
+        let command = Command::RegisterBroker {
+            id: registration.id,
+            cluster_id: self.image().cluster_id.clone(),
+            incarnation: self.session,
+            rack: registration.rack,
+            endpoints: registration.endpoints,
+            directories: registration.directories,
+            fenced: false,
+        };
+        match self.submit(command).await? {
+            Reply::BrokerRegistered(result) => Ok(result),
+            other => unreachable!("a registration is answered by its own kind of reply, not {other:?}"),
+        }
+    }
+
+    /// Whether this node leads the quorum.
+    pub fn is_leader(&self) -> bool {
+        self.quorum.is_leader()
+    }
+
+    /// How the quorum stands now.
+    pub fn metrics(&self) -> QuorumMetrics {
+        self.quorum.metrics()
+    }
+
+    /// Becomes `Some(why)` when the controller of this node can go on no more, for example because its disk failed. The
+    /// process should exit then: its metadata would fall behind for good.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.quorum.failure()
+    }
+
+    /// Names this run of the process.
+    pub fn incarnation(&self) -> Uuid {
+        self.session
+    }
+}
+
+/// What a broker says of itself when it registers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Its node id.
+    pub id: i32,
+    /// Its rack, if it has one.
+    pub rack: Option<String>,
+    /// Where it is reached, listener by listener.
+    pub endpoints: Vec<Endpoint>,
+    /// Identities of its data directories.
+    pub directories: Vec<Uuid>,
+}
+
+impl From<ProposeError> for SubmitError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotLeader { leader } => SubmitError::NotLeader { leader },
+            ProposeError::Stopped(why) => SubmitError::Stopped(why),
+        }
+    }
+}
