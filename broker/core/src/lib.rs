@@ -1,5 +1,10 @@
 //! Agreement between machines and over time, as state machines without a clock, a disk or a runtime.
 //!
-//! Module order is import order: [`metadata`] knows only the protocol crate.
+//! Module order is import order: `machine`, `deadline` and [`metadata`] know only the protocol crate.
+
+pub mod deadline;
+pub mod machine;
 
 pub mod metadata;
+
+pub mod group;
