@@ -1,6 +1,11 @@
-//! The broker process.
+//! The broker: asynchronous shells around `storage` and `core`; tasks, threads, sockets, openraft.
+//!
+//! Module order is import order: clock and runtime know nobody, the server knows everybody.
 
 #![allow(clippy::unimplemented)]
+
+pub mod clock;
+pub mod runtime;
 
 pub mod controller;
 pub mod data_dir;

@@ -7,4 +7,6 @@ pub mod machine;
 
 pub mod metadata;
 
+pub mod replication;
+
 pub mod group;
