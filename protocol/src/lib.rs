@@ -7,6 +7,8 @@ pub mod types;
 
 pub mod error_code;
 
+pub mod batch;
+
 pub mod api;
 
 pub mod frame;
