@@ -3,6 +3,7 @@
 //! The broker builds one [`LogConfig`] per topic from the effective topic configuration and hands out a new one when
 //! that changes; nothing here is parsed or validated.
 
+use tidemark_protocol::batch::{TimestampType, TopicCompression};
 use tidemark_protocol::types::TimestampMs;
 
 /// What happens to old records (`cleanup.policy`). Both off means they stay for ever.
@@ -22,16 +23,6 @@ pub enum FlushPolicy {
     Commit,
     /// As soon as the kernel has it, as Kafka does; the disk follows in the background.
     Async,
-}
-
-/// Which time a batch carries (`message.timestamp.type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's.
-    #[default]
-    CreateTime,
-    /// The broker's, set when the batch is appended.
-    LogAppendTime,
 }
 
 /// Settings of one partition's log. Sizes are bytes, times milliseconds; −1 means no limit where said so.
@@ -79,6 +70,8 @@ pub struct LogConfig {
     pub preallocate: bool,
     /// Which time a batch carries.
     pub timestamp_type: TimestampType,
+    /// Codec batches are stored with.
+    pub compression: TopicCompression,
 }
 
 impl Default for LogConfig {
@@ -106,6 +99,7 @@ impl Default for LogConfig {
             flush_ms: i64::MAX,
             preallocate: false,
             timestamp_type: TimestampType::CreateTime,
+            compression: TopicCompression::Producer,
         }
     }
 }

@@ -4,3 +4,8 @@
 
 pub mod config;
 pub mod disk;
+pub mod index;
+pub mod journal;
+pub mod log;
+pub mod metrics;
+pub mod tail;
