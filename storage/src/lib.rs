@@ -2,10 +2,13 @@
 //!
 //! Synchronous throughout; knows nothing of brokers, leaders or networks. Module order is import order.
 
+pub mod checkpoint;
 pub mod config;
 pub mod disk;
+pub mod epoch;
 pub mod index;
 pub mod journal;
 pub mod log;
 pub mod metrics;
+pub mod producer;
 pub mod tail;

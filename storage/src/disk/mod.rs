@@ -12,8 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub mod os;
+pub mod sim;
 
 pub use os::OsDisk;
+pub use sim::SimDisk;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
