@@ -18,11 +18,22 @@ pub(super) struct Walk<'a> {
 impl Walk<'_> {
     /// Fields of a structure in wire order, then its tagged ones. `name` is what an error in the tag section is called.
     pub(super) fn structure(&mut self, name: &'static str, fields: &[Field]) -> Result<(), GuardError> {
+        // Numbers in a row are skipped in one step: partitions of a fetch are little else. An error names the last.
+        let mut numbers = 0;
+        let mut last = name;
         for field in fields {
-            if field.is_inline(self.version) {
-                self.value(field.name, &field.shape, field.is_nullable(self.version))?;
+            if !field.is_inline(self.version) {
+                continue;
             }
+            if let Shape::Fixed(len) = field.shape {
+                numbers += usize::from(len);
+                last = field.name;
+                continue;
+            }
+            self.skip(last, std::mem::take(&mut numbers))?;
+            self.value(field.name, &field.shape, field.is_nullable(self.version))?;
         }
+        self.skip(last, numbers)?;
         if self.flexible { self.tags(name, fields) } else { Ok(()) }
     }
 
