@@ -9,3 +9,6 @@ pub mod runtime;
 
 pub mod controller;
 pub mod data_dir;
+
+pub mod partition;
+pub mod replica;

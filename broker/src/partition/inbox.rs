@@ -1,0 +1,168 @@
+//! The mailbox of a log thread: many senders, one receiver that takes everything at once.
+//!
+//! A sender locks, pushes, and wakes the thread only if it sleeps; the thread swaps the whole queue out, so a round costs
+//! one lock and one wake-up however many inputs it has.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tidemark_core::metadata::PartitionImage;
+use tidemark_protocol::types::Offset;
+use tidemark_storage::log::{Flush, ProducerDescription};
+use tokio::sync::oneshot;
+
+use super::append::Append;
+use super::config::PartitionConfig;
+use super::error::{PartitionError, ProduceError};
+use super::{PartitionHandle, PartitionView};
+
+/// Appends a log thread lets wait. The server's budget of produce bytes in flight admits less than this unless every
+/// batch is tiny; then the surplus is refused rather than queued.
+const INBOX_APPENDS_MAX: usize = 256 * 1024;
+
+/// Where a log thread keeps a partition. Never reused.
+pub(super) type Slot = u32;
+
+/// Something for a log thread to do.
+pub(super) enum Input {
+    /// A batch for a partition.
+    Append { slot: Slot, append: Append },
+    /// Something else for a partition.
+    Command { slot: Slot, command: Command },
+    /// New partitions of this thread, with what the image says of them.
+    Attach(Vec<(PartitionHandle, PartitionImage)>),
+    /// A flush came back from the sync pool.
+    Flushed { flushes: Vec<(Slot, Flush)>, result: io::Result<()> },
+    /// Another thread saw the data directory fail.
+    DirectoryFailed,
+    /// Flush everything, write what makes the next start fast, end the thread.
+    Stop,
+}
+
+/// Something for one partition other than an append. A dropped reply answers [`PartitionError::Closed`].
+pub(super) enum Command {
+    /// Open the log if it is not.
+    Open { reply: oneshot::Sender<Result<Arc<PartitionView>, PartitionError>> },
+    /// The controller changed the partition.
+    Assign(PartitionImage),
+    /// The topic's settings changed; the handle already shows them.
+    Configure(Arc<PartitionConfig>),
+    /// Move the start of the log.
+    DeleteRecords { before: Option<Offset>, reply: oneshot::Sender<Result<Offset, PartitionError>> },
+    /// List the producers.
+    DescribeProducers { reply: oneshot::Sender<Result<Vec<ProducerDescription>, PartitionError>> },
+    /// Answer when what is appended now is durable.
+    Flush { reply: oneshot::Sender<Result<(), PartitionError>> },
+    /// Take the partition away; with its data, if `delete`.
+    Remove { delete: bool, reply: oneshot::Sender<Result<(), PartitionError>> },
+}
+
+/// The mailbox. Shared by the log thread and everybody who sends to it.
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    slots: AtomicU32,
+}
+
+#[derive(Default)]
+struct Queue {
+    inputs: VecDeque<Input>,
+    appends: usize,
+    asleep: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    /// A slot nobody has yet.
+    pub(super) fn next_slot(&self) -> Slot {
+        self.slots.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Queues an append; refuses it by its reply when too many wait or the thread has ended.
+    pub(super) fn send_append(&self, slot: Slot, append: Append) {
+        let mut queue = self.lock();
+        if queue.closed || queue.appends >= INBOX_APPENDS_MAX {
+            let error = if queue.closed { ProduceError::Closed } else { ProduceError::Overloaded };
+            drop(queue);
+            return append.reply.send(Err(error));
+        }
+        queue.appends += 1;
+        self.push(queue, Input::Append { slot, append });
+    }
+
+    /// Queues anything else. Dropped, with the reply in it, when the thread has ended.
+    pub(super) fn send(&self, input: Input) {
+        let queue = self.lock();
+        if !queue.closed {
+            self.push(queue, input);
+        }
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, input: Input) {
+        queue.inputs.push_back(input);
+        let wake = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Moves everything queued to the end of `into`. With nothing queued it waits up to `patience` for something
+    /// (`None`: as long as it takes); a zero patience only looks.
+    pub(super) fn receive(&self, into: &mut VecDeque<Input>, patience: Option<Duration>) {
+        let mut queue = self.lock();
+        if queue.inputs.is_empty() && patience != Some(Duration::ZERO) {
+            queue = self.wait(queue, patience);
+        }
+        queue.appends = 0;
+        if into.is_empty() {
+            std::mem::swap(into, &mut queue.inputs);
+        } else {
+            into.append(&mut queue.inputs);
+        }
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        patience: Option<Duration>,
+    ) -> MutexGuard<'a, Queue> {
+        queue.asleep = true;
+        let empty = |queue: &mut Queue| queue.inputs.is_empty();
+        let mut queue = match patience {
+            None => self.filled.wait_while(queue, empty).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let woken = self.filled.wait_timeout_while(queue, patience, empty);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        queue.asleep = false;
+        queue
+    }
+
+    /// Refuses everything from now on and returns what was still queued.
+    pub(super) fn close(&self) -> VecDeque<Input> {
+        let mut queue = self.lock();
+        queue.closed = true;
+        std::mem::take(&mut queue.inputs)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics under this lock, so what it guards is whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("queued", &self.lock().inputs.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Partitions: each is owned by a writer on a log thread; everybody else holds a [`PartitionHandle`].
+//!
+//! The writer publishes a [`PartitionView`] after each round; readers load it without waiting and never queue behind
+//! writes. What others want changed goes to the log thread as input, in order. A partition's log is opened on first use
+//! or by a slow sweep after start; until then it has no view ([`PartitionHandle::ready_view`] opens it).
+//!
+//! ```text
+//!  append, commands ─▶ inbox ─▶ log thread: drain ─▶ append each ─▶ flush once ─▶ publish views ─▶ release acks
+//!                                                                                     │
+//!  fetch, list offsets ◀── view() ◀───────────────────────────────────────────────────┘
+//! ```
+//! The offsets of a view, always: `log_start ≤ last_stable ≤ high_watermark ≤ log_end`.
+
+pub mod append;
+pub mod config;
+pub mod error;
+pub mod waiter;
+
+mod inbox;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tidemark_protocol::batch::RecordBatch;
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicIdPartition, TopicPartition};
+use tidemark_storage::log::{LogReader, ProducerDescription};
+use tokio::sync::oneshot;
+
+pub use append::{Acks, Append, AppendReply, AppendResult, AppendWait, Appended};
+pub use config::PartitionConfig;
+pub use error::{PartitionError, ProduceError};
+use inbox::{Command, Inbox, Input, Slot};
+pub use waiter::FetchWaiter;
+use waiter::Waiters;
+
+/// What readers see of a partition: published by its writer, immutable.
+#[derive(Clone, Debug)]
+pub struct PartitionView {
+    /// Identity of the topic.
+    pub topic_id: TopicId,
+    /// Name and index.
+    pub tp: TopicPartition,
+    /// Who leads; −1 when nobody does.
+    pub leader: BrokerId,
+    /// Whether this broker leads.
+    pub is_leader: bool,
+    /// Epoch of that leader.
+    pub leader_epoch: LeaderEpoch,
+    /// First offset that may be read.
+    pub log_start: Offset,
+    /// End of what is committed, exclusive: what consumers may read.
+    pub high_watermark: Offset,
+    /// First offset of the earliest open transaction, else the high watermark: what read_committed consumers may read.
+    pub last_stable: Offset,
+    /// End of what is durable here, exclusive.
+    pub durable_end: Offset,
+    /// End of the log, exclusive.
+    pub log_end: Offset,
+    /// The log as of this view.
+    pub reader: Arc<LogReader>,
+    /// Why the partition takes no writes any more, if so; reads go on.
+    pub failed: Option<Arc<str>>,
+    /// Bytes of all segments.
+    pub size_bytes: u64,
+    /// Changes whenever waiting readers are woken.
+    pub(crate) news: u64,
+}
+
+/// A partition as everybody but its writer sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct PartitionHandle {
+    shared: Arc<Shared>,
+}
+
+/// What a writer and its handles share.
+struct Shared {
+    id: TopicIdPartition,
+    tp: TopicPartition,
+    slot: Slot,
+    inbox: Arc<Inbox>,
+    config: ArcSwap<PartitionConfig>,
+    view: ArcSwapOption<PartitionView>,
+    news: AtomicU64,
+    waiters: Waiters,
+}
+
+impl PartitionHandle {
+    /// A partition of the log thread behind `inbox`. It answers nothing until the thread is told of it.
+    fn new(
+        id: TopicIdPartition,
+        tp: TopicPartition,
+        inbox: Arc<Inbox>,
+        config: Arc<PartitionConfig>,
+    ) -> PartitionHandle {
+        let shared = Shared {
+            id,
+            tp,
+            slot: inbox.next_slot(),
+            inbox,
+            config: ArcSwap::new(config),
+            view: ArcSwapOption::empty(),
+            news: AtomicU64::new(0),
+            waiters: Waiters::default(),
+        };
+        PartitionHandle { shared: Arc::new(shared) }
+    }
+
+    /// Identity.
+    pub fn id(&self) -> TopicIdPartition {
+        self.shared.id
+    }
+
+    /// Name and index.
+    pub fn tp(&self) -> &TopicPartition {
+        &self.shared.tp
+    }
+
+    /// The topic's settings in the data path's terms: what to validate appends against.
+    pub fn config(&self) -> Arc<PartitionConfig> {
+        self.shared.config.load_full()
+    }
+
+    /// The newest view; `None` until the log was opened, or when it cannot be.
+    pub fn view(&self) -> Option<Arc<PartitionView>> {
+        self.shared.view.load_full()
+    }
+
+    /// The newest view, opening the log if need be. Only the first use of a partition after a start waits.
+    pub async fn ready_view(&self) -> Result<Arc<PartitionView>, PartitionError> {
+        if let Some(view) = self.view() {
+            return Ok(view);
+        }
+        self.ask(|reply| Command::Open { reply }).await?
+    }
+
+    /// Hands a batch to the writer. The answer comes through the batch's reply, also when this is refused.
+    pub fn append(&self, append: Append) {
+        self.shared.inbox.send_append(self.shared.slot, append);
+    }
+
+    /// Appends one batch and waits for the answer; for coordinators, which write one batch at a time.
+    pub async fn append_one(&self, batch: RecordBatch, acks: Acks) -> AppendResult {
+        let (wait, reply) = AppendWait::single();
+        self.append(Append { batch, acks, reply });
+        wait.one().await
+    }
+
+    /// Deletes the records below `before` (`None`: below the high watermark) and returns the new start of the log,
+    /// which is durable then. The start never goes back.
+    pub async fn delete_records(&self, before: Option<Offset>) -> Result<Offset, PartitionError> {
+        self.ask(|reply| Command::DeleteRecords { before, reply }).await?
+    }
+
+    /// The producers the log knows.
+    pub async fn describe_producers(&self) -> Result<Vec<ProducerDescription>, PartitionError> {
+        self.ask(|reply| Command::DescribeProducers { reply }).await?
+    }
+
+    /// Returns once everything appended before this call is durable.
+    pub async fn flush(&self) -> Result<(), PartitionError> {
+        self.ask(|reply| Command::Flush { reply }).await?
+    }
+
+    /// How many fetches sleep on this partition.
+    pub fn waiter_count(&self) -> usize {
+        self.shared.waiters.len()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, PartitionError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(command(reply));
+        answer.await.map_err(|_| PartitionError::Closed)
+    }
+
+    fn command(&self, command: Command) {
+        self.shared.inbox.send(Input::Command { slot: self.shared.slot, command });
+    }
+
+    fn waiters(&self) -> &Waiters {
+        &self.shared.waiters
+    }
+
+    fn news(&self) -> u64 {
+        self.shared.news.load(Ordering::SeqCst)
+    }
+}
+
+impl fmt::Debug for PartitionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionHandle({} {})", self.shared.tp, self.shared.id.topic_id)
+    }
+}

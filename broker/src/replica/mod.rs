@@ -1,0 +1,7 @@
+//! The replicas of this broker: which partitions it holds, kept in step with the cluster's metadata.
+
+pub mod manager;
+pub mod map;
+
+pub use manager::{ReplicaManager, ReplicaOptions, ShutdownReport, StartError};
+pub use map::{ReplicaMap, TopicReplicas};
