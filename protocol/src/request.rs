@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 use thiserror::Error;
 
-use crate::api::{Api, ApiKey, api};
+use crate::api::{Api, api};
 use crate::guard::{self, GuardError};
 use crate::kafka43;
 
@@ -117,20 +117,18 @@ fn take_client_id(frame: &mut Bytes) -> Result<Option<StrBytes>, HeaderError> {
 /// Decodes the body of a request whose header was read; `R` is the message of `header.api`.
 ///
 /// The guard goes first. Bytes after the body are ignored, as Kafka ignores them.
-pub fn decode_body<R: Decodable>(header: &RequestHeader, mut body: Bytes) -> Result<R, DecodeError> {
+pub fn decode_body<R: Decodable>(header: &RequestHeader, body: Bytes) -> Result<R, DecodeError> {
     let (api, version) = (header.api.name, header.version);
     guard::check(header.api, version, &body).map_err(|source| DecodeError::Refused {
         api,
         version,
         source,
     })?;
-    R::decode(&mut body, kafka43::codec_version(header.api.key, version))
-        .map_err(|error| DecodeError::Malformed { api, version, why: error.to_string() })
-}
-
-/// Whether an unsupported version must be answered rather than end the connection (KIP-511).
-pub fn answers_unsupported_version(api: &Api) -> bool {
-    api.key == ApiKey::ApiVersions
+    let malformed = |why: String| DecodeError::Malformed { api, version, why };
+    let mut body = kafka43::readable_by_crate(header.api.key, version, body)
+        .ok_or_else(|| malformed("it ends early".to_owned()))?;
+    R::decode(&mut body, kafka43::request_codec_version(header.api.key, version))
+        .map_err(|error| malformed(error.to_string()))
 }
 
 #[cfg(test)]

@@ -50,11 +50,8 @@ pub fn encode_response<R: Encodable>(
     let mut buf = BytesMut::with_capacity(FIRST_CAPACITY);
     buf.put_i32(0);
     put_header(&mut buf, key, version, correlation_id);
-    body.encode(&mut buf, kafka43::codec_version(key, version)).map_err(|error| EncodeError::Message {
-        api,
-        version,
-        why: error.to_string(),
-    })?;
+    body.encode(&mut buf, kafka43::response_codec_version(key, version))
+        .map_err(|error| EncodeError::Message { api, version, why: error.to_string() })?;
     let len = buf.len() - LENGTH_PREFIX;
     let prefix = i32::try_from(len).map_err(|_| EncodeError::TooLong { api, version, len })?;
     buf[..LENGTH_PREFIX].copy_from_slice(&prefix.to_be_bytes());
@@ -62,7 +59,7 @@ pub fn encode_response<R: Encodable>(
 }
 
 /// Whether the response of this version carries header v1, which ends in tagged fields.
-pub fn has_tagged_header(key: ApiKey, version: i16) -> bool {
+fn has_tagged_header(key: ApiKey, version: i16) -> bool {
     key != ApiKey::ApiVersions && key.api().is_flexible(version)
 }
 

@@ -12,7 +12,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use proptest::prelude::*;
 use tidemark_protocol::api::{APIS, Api, ApiKey};
 use tidemark_protocol::guard;
-use tidemark_protocol::kafka43::codec_version;
+use tidemark_protocol::kafka43::request_codec_version;
 use tidemark_protocol::request::{DecodeError, RequestHeader, decode_body, decode_header};
 
 /// Counts what this thread holds.
@@ -171,7 +171,7 @@ fn full_body(api: &Api, version: i16) -> Vec<u8> {
             let group = kafka::GroupId(text("g"));
             kafka::DescribeGroupsRequest::default().with_groups(vec![group; 3]).encode(&mut body, version)
         }
-        key => return with_request!(key, default_body(codec_version(key, version))),
+        key => return with_request!(key, default_body(request_codec_version(key, version))),
     };
     encoded.expect("fields are those of every version");
     body.to_vec()

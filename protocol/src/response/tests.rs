@@ -25,7 +25,7 @@ fn every_response_of_every_version_is_read_by_a_client() {
                 for version in key.api().min..=key.api().max {
                     let body = $response::default();
                     let frame = encode_response(key, version, 41, &body).unwrap();
-                    let crate_version = kafka43::codec_version(key, version);
+                    let crate_version = kafka43::response_codec_version(key, version);
                     assert_eq!(read::<$response>(frame, crate_version), (41, body), "{key:?} v{version}");
                 }
                 seen += 1;
