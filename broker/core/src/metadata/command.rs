@@ -36,7 +36,7 @@ pub enum Command {
         endpoints: Vec<Endpoint>,
         /// Its data directories.
         directories: Vec<Uuid>,
-        /// Whether it starts fenced; a single node does not.
+        /// Whether it starts fenced: without new replicas until it is unfenced. A single node does not.
         fenced: bool,
     },
     /// Creates topics.

@@ -1,4 +1,4 @@
-//! What all configuration tables share: types, sources, described entries, and parsing with Kafka's texts.
+//! What a described configuration is made of: types, sources, entries, problems. Codes are Kafka's.
 
 use thiserror::Error;
 

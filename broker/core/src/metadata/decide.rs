@@ -1,9 +1,14 @@
 //! [`decide`]: which records a command becomes. Deterministic: image and command are all it sees.
 //!
-//! Run by every voter when the command is committed, and alone for `validate_only` and for an early answer.
+//! Run by every voter when the command is committed, and alone for `validate_only` and for an early answer. Items of
+//! one command are decided one after another, each on the image that the ones before it leave.
+
+mod brokers;
+mod configs;
+mod topics;
 
 use super::command::Command;
-use super::image::ClusterImage;
+use super::image::{BrokerRegistration, ClusterImage};
 use super::record::MetadataRecord;
 use super::reply::Reply;
 
@@ -18,6 +23,54 @@ pub struct Outcome {
 
 /// Decides a command on the image before it. `index` is the log index of the entry (the broker epoch of a
 /// registration); for `validate_only` any number will do.
-pub fn decide(_image: &ClusterImage, _command: &Command, _index: u64) -> Outcome {
-    unimplemented!("lands next")
+pub fn decide(image: &ClusterImage, command: &Command, index: u64) -> Outcome {
+    let mut draft = Draft { image: image.clone(), records: Vec::new() };
+    let reply = match command {
+        Command::InitializeCluster { cluster_id, features } => {
+            Reply::Initialized(brokers::initialize(&mut draft, cluster_id, features))
+        }
+        Command::RegisterBroker { id, cluster_id, incarnation, rack, endpoints, directories, fenced } => {
+            let asked = BrokerRegistration {
+                id: *id,
+                epoch: i64::try_from(index).expect("log indexes stay below 2^63"),
+                incarnation: *incarnation,
+                rack: rack.clone(),
+                endpoints: endpoints.clone(),
+                directories: directories.clone(),
+                fenced: *fenced,
+                in_controlled_shutdown: false,
+            };
+            Reply::BrokerRegistered(brokers::register(&mut draft, cluster_id, asked))
+        }
+        Command::CreateTopics { topics, statics } => {
+            Reply::TopicsCreated(topics::create(&mut draft, topics, statics))
+        }
+        Command::DeleteTopics { topics } => Reply::TopicsDeleted(topics::delete(&mut draft, topics)),
+        Command::CreatePartitions { topics } => {
+            Reply::PartitionsCreated(topics::add_partitions(&mut draft, topics))
+        }
+        Command::AlterConfigs { alterations, statics } => {
+            Reply::ConfigsAltered(configs::alter(&mut draft, alterations, statics))
+        }
+        Command::AllocateProducerIds { broker, broker_epoch } => {
+            Reply::ProducerIdsAllocated(brokers::allocate_producer_ids(&mut draft, *broker, *broker_epoch))
+        }
+    };
+    Outcome { records: draft.records, reply }
 }
+
+/// The image as the records so far leave it, and those records.
+struct Draft {
+    image: ClusterImage,
+    records: Vec<MetadataRecord>,
+}
+
+impl Draft {
+    fn push(&mut self, record: MetadataRecord) {
+        self.image.apply(&record);
+        self.records.push(record);
+    }
+}
+
+#[cfg(test)]
+mod tests;

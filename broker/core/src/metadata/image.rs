@@ -39,6 +39,9 @@ pub struct ClusterImage {
     pub features: OrdMap<String, i16>,
     /// First producer id that no broker was given.
     pub next_producer_id: ProducerId,
+    /// Names that contain `.` or `_`, by the form in which both are `_`: such names collide in metric names, so Kafka
+    /// refuses a second one.
+    pub(super) colliding_names: OrdMap<String, Arc<str>>,
 }
 
 /// A topic and its partitions.
@@ -192,6 +195,12 @@ impl ClusterImage {
     /// Overrides of a resource, if it has any.
     pub fn config(&self, resource: &ConfigResource) -> Option<&ConfigMap> {
         self.configs.get(resource)
+    }
+
+    /// Overrides of a resource; empty if it has none.
+    pub fn overrides(&self, resource: &ConfigResource) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.configs.get(resource).map_or(&NONE, |overrides| overrides)
     }
 
     /// Overrides of a topic, if it has any.

@@ -10,25 +10,29 @@
 //!      └─ ids, placement: chosen by proposer    └─ settings: BrokerSettings, TopicSettings, GroupSettings
 //! ```
 
-#![allow(clippy::unimplemented)]
-
 pub mod apply;
 pub mod broker_config;
 pub mod command;
+pub mod config_def;
+pub mod config_layers;
 pub mod config_value;
 pub mod decide;
 pub mod delta;
+pub mod features;
 pub mod group_config;
 pub mod image;
 pub mod placement;
 pub mod record;
 pub mod reply;
 pub mod snapshot;
+pub mod suggestion;
 pub mod topic_config;
+pub mod topic_name;
 pub mod units;
 
-pub use broker_config::{BrokerConfigs, BrokerSettings, ConfigLayers};
+pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
 pub use command::{Command, ConfigAlteration, ConfigOp, ConfigOpKind, NewPartitions, NewTopic, TopicKey};
+pub use config_layers::ConfigLayers;
 pub use config_value::{ConfigEntry, ConfigProblem, ConfigSource, ConfigSynonym, ConfigType};
 pub use decide::{Outcome, decide};
 pub use delta::{ClusterDelta, delta};

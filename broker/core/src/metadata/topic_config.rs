@@ -2,10 +2,19 @@
 //!
 //! Values are stored as Kafka writes them; [`TopicSettings`] is what the data path reads.
 
+mod describe;
+pub mod table;
+mod validate;
+
 use std::collections::BTreeMap;
 
-use super::broker_config::ConfigLayers;
-use super::config_value::{ConfigEntry, ConfigProblem};
+use super::broker_config;
+use super::config_def::{Typed, list_parts};
+use super::config_layers::ConfigLayers;
+use super::config_value::ConfigSource;
+pub use describe::describe;
+use table::TopicConfigKey;
+pub use validate::validate;
 
 /// Effective configuration of a topic.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +53,7 @@ pub struct TopicSettings {
     pub compression_lz4_level: i32,
     /// `compression.zstd.level`.
     pub compression_zstd_level: i32,
-    /// `min.insync.replicas` as configured; see [`TopicSettings::min_isr`].
+    /// `min.insync.replicas` as configured; [`TopicSettings::min_isr`] is what counts.
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
@@ -119,9 +128,51 @@ pub enum FlushMode {
 
 impl TopicSettings {
     /// Effective values: the topic's overrides over the broker's layers over the defaults. Overrides were validated
-    /// when they were set; one that does not parse (written by another version) falls back to the next layer.
-    pub fn resolve(_overrides: Option<&BTreeMap<String, String>>, _layers: &ConfigLayers<'_>) -> Self {
-        unimplemented!("lands next")
+    /// when they were set; one that is not legal (written by another version) falls back to the next layer.
+    pub fn resolve(overrides: &BTreeMap<String, String>, layers: &ConfigLayers<'_>) -> Self {
+        let values = Typed(|name| {
+            let key = table::find(name).expect("only keys of the table are asked for");
+            effective(key, overrides, layers).0.unwrap_or_default()
+        });
+        let policy = values.text("cleanup.policy");
+        let internal_segment_bytes = values.text("internal.segment.bytes").parse().ok();
+        TopicSettings {
+            cleanup_delete: list_parts(&policy).contains(&"delete"),
+            cleanup_compact: list_parts(&policy).contains(&"compact"),
+            retention_ms: values.number("retention.ms"),
+            retention_bytes: values.number("retention.bytes"),
+            local_retention_ms: values.number("local.retention.ms"),
+            local_retention_bytes: values.number("local.retention.bytes"),
+            remote_storage_enable: values.boolean("remote.storage.enable"),
+            remote_log_copy_disable: values.boolean("remote.log.copy.disable"),
+            remote_log_delete_on_disable: values.boolean("remote.log.delete.on.disable"),
+            max_message_bytes: values.number("max.message.bytes"),
+            timestamp_type: TimestampSource::parse(&values.text("message.timestamp.type")),
+            timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
+            compression: CompressionSetting::parse(&values.text("compression.type")),
+            compression_gzip_level: values.number("compression.gzip.level"),
+            compression_lz4_level: values.number("compression.lz4.level"),
+            compression_zstd_level: values.number("compression.zstd.level"),
+            min_insync_replicas: values.number("min.insync.replicas"),
+            unclean_leader_election: values.boolean("unclean.leader.election.enable"),
+            segment_bytes: internal_segment_bytes.unwrap_or_else(|| values.number("segment.bytes")),
+            segment_ms: values.number("segment.ms"),
+            segment_jitter_ms: values.number("segment.jitter.ms"),
+            segment_index_bytes: values.number("segment.index.bytes"),
+            index_interval_bytes: values.number("index.interval.bytes"),
+            flush_messages: values.number("flush.messages"),
+            flush_ms: values.number("flush.ms"),
+            flush: FlushMode::parse(&values.text("tidemark.flush")),
+            file_delete_delay_ms: values.number("file.delete.delay.ms"),
+            preallocate: values.boolean("preallocate"),
+            delete_retention_ms: values.number("delete.retention.ms"),
+            min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: values.number("min.cleanable.dirty.ratio"),
+            leader_throttled_replicas: values.list("leader.replication.throttled.replicas"),
+            follower_throttled_replicas: values.list("follower.replication.throttled.replicas"),
+        }
     }
 
     /// How many in-sync replicas acks=all needs: never more than there are replicas.
@@ -129,32 +180,92 @@ impl TopicSettings {
         usize::try_from(self.min_insync_replicas).unwrap_or(1).clamp(1, replication_factor.max(1))
     }
 
-    /// `local.retention.ms` with −2 resolved.
+    /// `local.retention.ms` with −2 resolved and never above `retention.ms`; −1 keeps forever.
     pub fn effective_local_retention_ms(&self) -> i64 {
-        if self.local_retention_ms == -2 { self.retention_ms } else { self.local_retention_ms }
+        local(self.local_retention_ms, self.retention_ms)
     }
 
-    /// `local.retention.bytes` with −2 resolved.
+    /// `local.retention.bytes` with −2 resolved and never above `retention.bytes`; −1 keeps all.
     pub fn effective_local_retention_bytes(&self) -> i64 {
-        if self.local_retention_bytes == -2 { self.retention_bytes } else { self.local_retention_bytes }
+        local(self.local_retention_bytes, self.retention_bytes)
     }
 }
 
-/// Validates a full set of overrides of one topic: names, values, and the rules between keys over the broker's layers.
-/// `before` are the overrides until now (none for a new topic).
-pub fn validate(
-    _before: Option<&BTreeMap<String, String>>,
-    _after: &BTreeMap<String, String>,
-    _layers: &ConfigLayers<'_>,
-) -> Result<(), ConfigProblem> {
-    unimplemented!("lands next")
+/// A local limit under a total one; negative limits are none.
+fn local(local: i64, total: i64) -> i64 {
+    match (local, total) {
+        (-2, total) => total,
+        (local, total) if total >= 0 && (local < 0 || local > total) => total,
+        (local, _) => local,
+    }
 }
 
-/// All keys of a topic, sorted by name, with value, source and synonyms.
-pub fn describe(
-    _overrides: Option<&BTreeMap<String, String>>,
-    _layers: &ConfigLayers<'_>,
-    _replication_factor: usize,
-) -> Vec<ConfigEntry> {
-    unimplemented!("lands next")
+impl TimestampSource {
+    /// Reads a value that was checked.
+    fn parse(word: &str) -> Self {
+        if word == "LogAppendTime" { TimestampSource::LogAppendTime } else { TimestampSource::CreateTime }
+    }
 }
+
+impl CompressionSetting {
+    /// Reads a value that was checked.
+    fn parse(word: &str) -> Self {
+        match word {
+            "uncompressed" => CompressionSetting::Uncompressed,
+            "gzip" => CompressionSetting::Gzip,
+            "snappy" => CompressionSetting::Snappy,
+            "lz4" => CompressionSetting::Lz4,
+            "zstd" => CompressionSetting::Zstd,
+            _ => CompressionSetting::Producer,
+        }
+    }
+}
+
+impl FlushMode {
+    /// Reads a value that was checked.
+    fn parse(word: &str) -> Self {
+        if word == "async" { FlushMode::Async } else { FlushMode::Commit }
+    }
+}
+
+/// The strongest legal value of a key and where it is set: the topic, a broker layer (converted), or the default.
+fn effective(
+    key: &TopicConfigKey,
+    overrides: &BTreeMap<String, String>,
+    layers: &ConfigLayers<'_>,
+) -> (Option<String>, ConfigSource) {
+    let legal = |value: &String| key.def.check(value).is_ok();
+    if let Some(value) = overrides.get(key.def.name).filter(|value| legal(value)) {
+        return (Some(value.clone()), ConfigSource::Topic);
+    }
+    let of_broker = key.synonyms.iter().find_map(|name| {
+        let (value, source) = layers.get(name)?;
+        Some((convert(name, value).filter(legal)?, source))
+    });
+    match of_broker {
+        Some((value, source)) => (Some(value), source),
+        None => (key.def.default.map(str::to_owned), ConfigSource::Default),
+    }
+}
+
+/// A broker's value in the unit of the topic key; a negative time is "unlimited" in any unit.
+fn convert(name: &str, value: &str) -> Option<String> {
+    let scale = broker_config::table::find(name)?.unit.millis();
+    if scale == 1 {
+        return Some(value.to_owned());
+    }
+    let number: i64 = value.trim().parse().ok()?;
+    Some(if number < 0 { -1 } else { number.checked_mul(scale)? }.to_string())
+}
+
+/// The strongest legal value of a key, for the operations on lists.
+pub fn effective_value(
+    name: &str,
+    overrides: &BTreeMap<String, String>,
+    layers: &ConfigLayers<'_>,
+) -> Option<String> {
+    effective(table::find(name)?, overrides, layers).0
+}
+
+#[cfg(test)]
+mod tests;
