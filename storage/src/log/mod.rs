@@ -22,7 +22,9 @@ use crate::journal::LogMark;
 use crate::metrics::LogMetrics;
 use crate::tail::TailBudget;
 
+pub mod offset_map;
 mod read;
+pub mod retention;
 
 pub use read::{Found, LogReader, Piece, ReadError, Slice};
 
