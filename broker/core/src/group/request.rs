@@ -73,7 +73,7 @@ pub enum GroupReply {
     /// To a delete of a group.
     Delete(ErrorCode),
     /// To news from the broker itself.
-    Done,
+    Done(ErrorCode),
 }
 
 /// A member wants to be in the next generation.
@@ -277,11 +277,14 @@ pub struct OffsetCommitPartition {
     pub metadata: String,
 }
 
+/// What became of each partition of a topic.
+pub type PartitionResults = Vec<(PartitionIndex, ErrorCode)>;
+
 /// Per partition, in the order of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetCommitReply {
     /// Topic and the results of its partitions.
-    pub topics: Vec<(Arc<str>, Vec<(PartitionIndex, ErrorCode)>)>,
+    pub topics: Vec<(Arc<str>, PartitionResults)>,
 }
 
 /// Which offsets to read.
@@ -289,10 +292,6 @@ pub struct OffsetCommitReply {
 pub struct OffsetFetchRequest {
     /// The group.
     pub group_id: String,
-    /// v9+: checked against the group when given.
-    pub member_id: Option<String>,
-    /// v9+: checked when not negative.
-    pub member_epoch: i32,
     /// v7+: a pending transactional commit is E88 rather than the older offset.
     pub require_stable: bool,
     /// `None` asks for all.
@@ -304,7 +303,7 @@ pub struct OffsetFetchRequest {
 pub struct OffsetFetchTopic {
     /// Name of the topic.
     pub topic: Arc<str>,
-    /// v10+: offsets committed for another id of the same name are not told; zero asks by name alone.
+    /// Offsets committed for another id of the same name are not told; zero asks by name alone.
     pub topic_id: TopicId,
     /// Its partitions.
     pub partitions: Vec<PartitionIndex>,
@@ -360,7 +359,7 @@ pub struct OffsetDeleteReply {
     /// An error of the whole request; then `topics` is empty.
     pub error: ErrorCode,
     /// In the order of the request.
-    pub topics: Vec<(Arc<str>, Vec<(PartitionIndex, ErrorCode)>)>,
+    pub topics: Vec<(Arc<str>, PartitionResults)>,
 }
 
 /// Which groups to list; empty filters let all pass. Compared without case.
