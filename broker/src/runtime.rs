@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -154,7 +155,7 @@ impl WorkPool {
         shared.more.notify_all();
         let threads = std::mem::take(&mut *lock(&shared.threads));
         for thread in threads {
-            // A job that panicked has already been reported by the panic hook; stopping goes on.
+            // Jobs cannot make it panic, so there is nothing to learn from the result.
             let _ = thread.join();
         }
     }
@@ -174,7 +175,8 @@ impl PoolShared {
                 state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
             };
             drop(state);
-            job();
+            // The panic hook reports it; the pool keeps its threads, and the job's owner sees that no result came.
+            let _ = panic::catch_unwind(AssertUnwindSafe(job));
         }
     }
 }

@@ -25,10 +25,10 @@ use super::{PartitionHandle, PartitionView};
 const INBOX_APPENDS_MAX: usize = 256 * 1024;
 
 /// Where a log thread keeps a partition. Never reused.
-pub(super) type Slot = u32;
+pub(crate) type Slot = u32;
 
 /// Something for a log thread to do.
-pub(super) enum Input {
+pub(crate) enum Input {
     /// A batch for a partition.
     Append { slot: Slot, append: Append },
     /// Something else for a partition.
@@ -36,7 +36,7 @@ pub(super) enum Input {
     /// New partitions of this thread, with what the image says of them.
     Attach(Vec<(PartitionHandle, PartitionImage)>),
     /// A flush came back from the sync pool.
-    Flushed { flushes: Vec<(Slot, Flush)>, result: io::Result<()> },
+    Flushed { flushes: Vec<(Slot, Flush)>, result: io::Result<()>, took: Duration },
     /// Another thread saw the data directory fail.
     DirectoryFailed,
     /// Flush everything, write what makes the next start fast, end the thread.
@@ -44,7 +44,7 @@ pub(super) enum Input {
 }
 
 /// Something for one partition other than an append. A dropped reply answers [`PartitionError::Closed`].
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Open the log if it is not.
     Open { reply: oneshot::Sender<Result<Arc<PartitionView>, PartitionError>> },
     /// The controller changed the partition.
@@ -63,7 +63,7 @@ pub(super) enum Command {
 
 /// The mailbox. Shared by the log thread and everybody who sends to it.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     filled: Condvar,
     slots: AtomicU32,
@@ -95,10 +95,10 @@ impl Inbox {
         self.push(queue, Input::Append { slot, append });
     }
 
-    /// Queues anything else. Dropped, with the reply in it, when the thread has ended.
-    pub(super) fn send(&self, input: Input) {
+    /// Queues anything else. Dropped, with the reply in it, when the thread is ending; only finished syncs still pass.
+    pub(crate) fn send(&self, input: Input) {
         let queue = self.lock();
-        if !queue.closed {
+        if !queue.closed || matches!(input, Input::Flushed { .. }) {
             self.push(queue, input);
         }
     }
@@ -145,8 +145,8 @@ impl Inbox {
         queue
     }
 
-    /// Refuses everything from now on and returns what was still queued.
-    pub(super) fn close(&self) -> VecDeque<Input> {
+    /// Refuses everything but finished syncs from now on, and returns what was still queued.
+    pub(crate) fn refuse(&self) -> VecDeque<Input> {
         let mut queue = self.lock();
         queue.closed = true;
         std::mem::take(&mut queue.inputs)

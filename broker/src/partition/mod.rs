@@ -16,13 +16,18 @@ pub mod config;
 pub mod error;
 pub mod waiter;
 
-mod inbox;
+pub(crate) mod directory;
+pub(crate) mod inbox;
+pub(crate) mod log_thread;
+mod pending;
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tidemark_core::metadata::PartitionImage;
 use tidemark_protocol::batch::RecordBatch;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicIdPartition, TopicPartition};
 use tidemark_storage::log::{LogReader, ProducerDescription};
@@ -30,6 +35,7 @@ use tokio::sync::oneshot;
 
 pub use append::{Acks, Append, AppendReply, AppendResult, AppendWait, Appended};
 pub use config::PartitionConfig;
+pub use directory::LogThreadMetrics;
 pub use error::{PartitionError, ProduceError};
 use inbox::{Command, Inbox, Input, Slot};
 pub use waiter::FetchWaiter;
@@ -88,7 +94,7 @@ struct Shared {
 
 impl PartitionHandle {
     /// A partition of the log thread behind `inbox`. It answers nothing until the thread is told of it.
-    fn new(
+    pub(crate) fn new(
         id: TopicIdPartition,
         tp: TopicPartition,
         inbox: Arc<Inbox>,
@@ -163,6 +169,24 @@ impl PartitionHandle {
         self.ask(|reply| Command::Flush { reply }).await?
     }
 
+    /// The controller changed the partition.
+    pub(crate) fn assign(&self, image: PartitionImage) {
+        self.command(Command::Assign(image));
+    }
+
+    /// The topic's settings changed. Validation sees them at once, the log in its turn.
+    pub(crate) fn configure(&self, config: &Arc<PartitionConfig>) {
+        self.shared.config.store(Arc::clone(config));
+        self.command(Command::Configure(Arc::clone(config)));
+    }
+
+    /// Takes the partition away from its log thread, with its data if `delete`.
+    pub(crate) fn remove(&self, delete: bool) -> Removal {
+        let (reply, done) = oneshot::channel();
+        self.command(Command::Remove { delete, reply });
+        Removal { tp: self.tp().clone(), done }
+    }
+
     /// How many fetches sleep on this partition.
     pub fn waiter_count(&self) -> usize {
         self.shared.waiters.len()
@@ -182,9 +206,63 @@ impl PartitionHandle {
         &self.shared.waiters
     }
 
+    fn slot(&self) -> Slot {
+        self.shared.slot
+    }
+
+    /// Shows a new view, and wakes whoever waits if it has news for them. Only the writer calls this.
+    fn publish(&self, mut view: PartitionView, news: bool) -> Arc<PartitionView> {
+        view.news = self.news() + u64::from(news);
+        let number = view.news;
+        let view = Arc::new(view);
+        self.shared.view.store(Some(Arc::clone(&view)));
+        if news {
+            // After the view: whoever sees the number sees the view. Before the wake-up: see `FetchWaiter::register`.
+            self.shared.news.store(number, Ordering::SeqCst);
+            self.shared.waiters.wake_all();
+        }
+        view
+    }
+
+    /// The partition is gone: no view, and whoever waits for news looks again.
+    fn withdraw(&self) {
+        self.shared.view.store(None);
+        self.shared.news.fetch_add(1, Ordering::SeqCst);
+        self.shared.waiters.wake_all();
+    }
+
     fn news(&self) -> u64 {
         self.shared.news.load(Ordering::SeqCst)
     }
+}
+
+/// A partition on its way out.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    tp: TopicPartition,
+    done: oneshot::Receiver<Result<(), PartitionError>>,
+}
+
+impl Removal {
+    /// Returns when the partition serves nobody any more and its directory has another name.
+    pub(crate) async fn done(self) {
+        match self.done.await {
+            Ok(Err(error)) => {
+                tracing::error!(partition = %self.tp, %error, "the partition cannot be removed")
+            }
+            // Without an answer the log thread is ending: the directory is removed at the next start.
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+}
+
+/// Which of `threads` log threads serves a partition. Neighbours of one topic are on different threads.
+pub(crate) fn thread_of(id: TopicIdPartition, threads: usize) -> usize {
+    let bits = id.topic_id.0.as_u128();
+    let topic = (bits ^ (bits >> 64)) as u64;
+    let index = topic.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    let index = index.wrapping_add(u64::from(id.partition.unsigned_abs()));
+    usize::try_from(index % threads.max(1) as u64).expect("less than the number of threads")
 }
 
 impl fmt::Debug for PartitionHandle {

@@ -2,29 +2,35 @@
 //!
 //! Its task is the only writer of the [`ReplicaMap`]; everybody reads the published one. It applies images in order of
 //! their version and tells [`ReplicaManager::wait_applied`] how far it is, so that a topic can be used as soon as its
-//! creation is answered.
+//! creation is answered. A directory is renamed away before a topic of the same name gets its place.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tidemark_core::metadata::{BrokerConfigs, ClusterImage};
 use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicIdPartition};
 use tidemark_storage::log::LogContext;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::map::ReplicaMap;
+use super::reconcile::Reconciler;
+use super::start;
 use crate::clock::Clock;
-use crate::partition::PartitionHandle;
+use crate::partition::directory::Directory;
+use crate::partition::inbox::Input;
+use crate::partition::{LogThreadMetrics, PartitionHandle};
 use crate::runtime::Runtimes;
 
 /// What a replica manager is made of.
 pub struct ReplicaOptions {
     /// This broker.
     pub me: BrokerId,
-    /// Directory of the partitions' directories and the journals; made if missing.
+    /// Directory of the partitions' directories; made if missing. The journals are in `journal/` below it.
     pub dir: PathBuf,
     /// What all logs share.
     pub log: Arc<LogContext>,
@@ -60,18 +66,47 @@ pub struct ShutdownReport {
 
 /// The partitions of this broker.
 pub struct ReplicaManager {
-    map: ArcSwap<ReplicaMap>,
+    map: Arc<ArcSwap<ReplicaMap>>,
     applied: watch::Receiver<u64>,
-    failure: watch::Receiver<Option<Arc<str>>>,
+    directory: Arc<Directory>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with the manager.
+struct Running {
+    tasks: Vec<JoinHandle<()>>,
+    threads: Vec<oneshot::Receiver<bool>>,
 }
 
 impl ReplicaManager {
     /// Starts the log threads, applies the present image, and follows `images` in a task of the current tokio runtime.
+    /// Returns with the partitions of the present image in the map; their logs are opened later.
     pub fn start(
-        _options: ReplicaOptions,
-        _images: watch::Receiver<Arc<ClusterImage>>,
+        options: ReplicaOptions,
+        mut images: watch::Receiver<Arc<ClusterImage>>,
     ) -> Result<Arc<ReplicaManager>, StartError> {
-        unimplemented!("lands next")
+        let image = Arc::clone(&images.borrow_and_update());
+        let started = start::start(&options, &image)?;
+        let map = Arc::new(ArcSwap::from_pointee(ReplicaMap::default()));
+        let (tell_applied, applied) = watch::channel(0);
+        let mut reconciler = Reconciler::new(
+            options.me,
+            options.configs,
+            Arc::clone(&started.directory),
+            Arc::clone(&map),
+            tell_applied,
+        );
+        let removed = reconciler.apply(image);
+        assert!(removed.is_empty(), "there was nothing before the first image");
+        let sweep = tokio::spawn(start::sweep(map.load_full(), started.on_disk));
+        let follow = tokio::spawn(follow(reconciler, images));
+        let running = Running { tasks: vec![follow, sweep], threads: started.threads };
+        Ok(Arc::new(ReplicaManager {
+            map,
+            applied,
+            directory: started.directory,
+            running: Mutex::new(Some(running)),
+        }))
     }
 
     /// The partitions as of now. Take it once per request.
@@ -99,11 +134,59 @@ impl ReplicaManager {
     /// Becomes `Some(why)` when a write or a sync of the data directory failed: every produce is refused then, reads go
     /// on, and only a restart helps.
     pub fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
-        self.failure.clone()
+        self.directory.watch_failure()
+    }
+
+    /// What the log threads did.
+    pub fn metrics(&self) -> Arc<LogThreadMetrics> {
+        self.directory.metrics()
     }
 
     /// Stops taking inputs, flushes and closes every log, ends the threads; gives up after `patience`.
-    pub async fn shutdown(&self, _patience: Duration) -> ShutdownReport {
-        unimplemented!("lands next")
+    pub async fn shutdown(&self, patience: Duration) -> ShutdownReport {
+        let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return ShutdownReport { clean: false };
+        };
+        for task in running.tasks {
+            task.abort();
+        }
+        for inbox in self.directory.inboxes() {
+            inbox.send(Input::Stop);
+        }
+        let all = async {
+            let mut clean = true;
+            for thread in running.threads {
+                // A thread that is gone without a word has panicked.
+                clean &= thread.await.unwrap_or(false);
+            }
+            clean
+        };
+        let clean = tokio::time::timeout(patience, all).await.unwrap_or(false);
+        ShutdownReport { clean }
     }
 }
+
+impl Drop for ReplicaManager {
+    /// Without a shutdown the threads still end, and flush what they hold.
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(running) = running else { return };
+        for task in running.tasks {
+            task.abort();
+        }
+        for inbox in self.directory.inboxes() {
+            inbox.send(Input::Stop);
+        }
+    }
+}
+
+/// Applies image after image, until nobody makes them any more.
+async fn follow(mut reconciler: Reconciler, mut images: watch::Receiver<Arc<ClusterImage>>) {
+    while images.changed().await.is_ok() {
+        let image = Arc::clone(&images.borrow_and_update());
+        reconciler.follow(image).await;
+    }
+}
+
+/// Names of the partitions' directories that exist at the start.
+pub(super) type OnDisk = BTreeSet<String>;

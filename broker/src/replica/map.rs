@@ -63,32 +63,32 @@ impl ReplicaMap {
     pub(super) fn insert(&mut self, handle: PartitionHandle) {
         let id = handle.id();
         let index = usize::try_from(id.partition).expect("partitions count from 0");
-        let mut topic = match self.topics.get(&id.topic_id) {
-            Some(topic) => TopicReplicas::clone(topic),
-            None => {
-                let name = Arc::clone(&handle.tp().topic);
-                self.ids.insert(Arc::clone(&name), id.topic_id);
-                TopicReplicas { id: id.topic_id, name, partitions: Vec::new() }
-            }
-        };
+        if !self.topics.contains_key(&id.topic_id) {
+            let name = Arc::clone(&handle.tp().topic);
+            self.ids.insert(Arc::clone(&name), id.topic_id);
+            let topic = TopicReplicas { id: id.topic_id, name, partitions: Vec::new() };
+            self.topics.insert(id.topic_id, Arc::new(topic));
+        }
+        let topic = self.topics.get_mut(&id.topic_id).expect("it was inserted if it was missing");
+        // Copies the topic once, then changes the copy in place for each further partition.
+        let topic = Arc::make_mut(topic);
         if topic.partitions.len() <= index {
             topic.partitions.resize(index + 1, None);
         }
         topic.partitions[index] = Some(handle);
-        self.topics.insert(id.topic_id, Arc::new(topic));
     }
 
     /// Takes a partition out, and its topic with the last one.
     pub(super) fn remove(&mut self, id: TopicIdPartition) -> Option<PartitionHandle> {
-        let mut topic = TopicReplicas::clone(self.topics.get(&id.topic_id)?);
+        let topic = Arc::make_mut(self.topics.get_mut(&id.topic_id)?);
         let removed = topic.partitions.get_mut(usize::try_from(id.partition).ok()?)?.take();
         if topic.partitions.iter().any(Option::is_some) {
-            self.topics.insert(id.topic_id, Arc::new(topic));
             return removed;
         }
         // A topic of the same name may have been created since; the name is its own then.
-        if self.ids.get(&topic.name) == Some(&id.topic_id) {
-            self.ids.remove(&topic.name);
+        let name = Arc::clone(&topic.name);
+        if self.ids.get(&name) == Some(&id.topic_id) {
+            self.ids.remove(&name);
         }
         self.topics.remove(&id.topic_id);
         removed

@@ -3,5 +3,8 @@
 pub mod manager;
 pub mod map;
 
+mod reconcile;
+mod start;
+
 pub use manager::{ReplicaManager, ReplicaOptions, ShutdownReport, StartError};
 pub use map::{ReplicaMap, TopicReplicas};

@@ -52,3 +52,13 @@ fn an_inline_pool_runs_on_the_submitting_thread() {
     pool.submit(Box::new(move || tell.send(thread::current().id()).unwrap()));
     assert_eq!(told.try_recv().unwrap(), here);
 }
+
+#[test]
+fn a_job_that_panics_leaves_the_pool_its_threads() {
+    let pool = WorkPool::start("panic", 1).unwrap();
+    pool.submit(Box::new(|| panic!("on purpose")));
+    let (tell, told) = mpsc::channel();
+    pool.submit(Box::new(move || tell.send(()).unwrap()));
+    told.recv().unwrap();
+    pool.stop();
+}

@@ -1,0 +1,380 @@
+//! [`LogThread`]: the event loop that owns many partitions.
+//!
+//! A round: take what is queued (bounded), hand each input to its partition's writer, publish the views acks or readers
+//! wait for, start the syncs of what became dirty, visit partitions whose time has come, write the journal. Syncs run on
+//! the sync pool and come back as inputs, so appends go on meanwhile and gather into the next group. A file is never
+//! synced twice at once: an error is reported to one of two concurrent syncs only.
+//!
+//! ```text
+//!  inputs ─▶ append … append ─▶ publish, acks=1 ─▶ begin flush ─▶ sync pool ─┐
+//!     ▲                                                                      │
+//!     └───────────── Flushed: high watermark, publish, acks=all ◀────────────┘
+//! ```
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_core::metadata::PartitionImage;
+use tidemark_protocol::types::Now;
+use tidemark_storage::journal::Journal;
+use tidemark_storage::log::{Log, OpenError, Recovery};
+
+use super::PartitionHandle;
+use super::append::{Acks, Append};
+use super::directory::Directory;
+use super::error::{PartitionError, ProduceError};
+use super::inbox::{Command, Inbox, Input, Slot};
+use super::writer::{AfterAppend, LogState, PartitionWriter};
+
+mod flush;
+mod journal;
+mod remove;
+mod upkeep;
+
+use flush::FlushQueue;
+use journal::JournalKeeper;
+use remove::Removals;
+pub(crate) use remove::{DELETED_SUFFIX, remove_later};
+
+/// Bytes appended in one round: more would keep finished syncs and other partitions waiting for milliseconds.
+const ROUND_BYTES_MAX: usize = 8 << 20;
+/// Inputs handled in one round, for the same reason.
+const ROUND_INPUTS_MAX: usize = 4096;
+
+/// An event loop over the partitions of one log thread.
+pub(crate) struct LogThread {
+    directory: Arc<Directory>,
+    inbox: Arc<Inbox>,
+    queue: VecDeque<Input>,
+    writers: Vec<Option<Box<PartitionWriter>>>,
+    /// To be published at the end of the round.
+    touched: Vec<Slot>,
+    flushes: FlushQueue,
+    journal: JournalKeeper,
+    /// When partitions want to be visited.
+    due: BTreeSet<(Duration, Slot)>,
+    removals: Removals,
+    /// Partitions to take away once their flush is back.
+    leaving: Vec<(Slot, Command)>,
+    stopping: bool,
+}
+
+impl LogThread {
+    /// A thread without partitions; `journal` holds the marks of those it will be given.
+    pub(crate) fn new(directory: Arc<Directory>, inbox: Arc<Inbox>, journal: Journal) -> LogThread {
+        LogThread {
+            directory,
+            inbox,
+            queue: VecDeque::new(),
+            writers: Vec::new(),
+            touched: Vec::new(),
+            flushes: FlushQueue::default(),
+            journal: JournalKeeper::new(journal),
+            due: BTreeSet::new(),
+            removals: Removals::default(),
+            leaving: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// Runs until told to stop. Returns whether everything was flushed and closed.
+    pub(crate) fn run(mut self) -> bool {
+        while !self.stopping {
+            let patience = self.patience();
+            self.inbox.receive(&mut self.queue, patience);
+            self.round();
+        }
+        self.stop()
+    }
+
+    /// How long the thread may sleep when nothing is queued; `None`: until an input comes.
+    fn patience(&self) -> Option<Duration> {
+        if !self.queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = [self.due.first().map(|(due, _)| *due), self.journal.due(), self.removals.due()];
+        let next = next.into_iter().flatten().min()?;
+        Some(next.saturating_sub(self.directory.clock.now().mono))
+    }
+
+    /// One round over what is queued.
+    fn round(&mut self) {
+        let now = self.directory.clock.now();
+        let (mut inputs, mut bytes) = (0, 0);
+        while inputs < ROUND_INPUTS_MAX && bytes < ROUND_BYTES_MAX && !self.stopping {
+            let Some(input) = self.queue.pop_front() else { break };
+            inputs += 1;
+            if let Input::Append { append, .. } = &input {
+                bytes += append.batch.len();
+            }
+            self.handle(input, now);
+        }
+        if inputs > 0 {
+            self.directory.metrics.rounds.add(1);
+        }
+        self.visit_due(now);
+        self.publish_touched();
+        self.start_flushes(inputs, now);
+        self.keep_journal(now, false);
+        self.remove_due(now);
+    }
+
+    fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Append { slot, append } => self.append(slot, append, now),
+            Input::Command { slot, command } => self.command(slot, command, now),
+            Input::Attach(partitions) => self.attach(partitions),
+            Input::Flushed { flushes, result, took } => self.flushed(flushes, result, took, now),
+            Input::DirectoryFailed => self.fail_all(),
+            Input::Stop => self.stopping = true,
+        }
+    }
+
+    fn attach(&mut self, partitions: Vec<(PartitionHandle, PartitionImage)>) {
+        for (handle, image) in partitions {
+            let slot = handle.slot() as usize;
+            if self.writers.len() <= slot {
+                self.writers.resize_with(slot + 1, || None);
+            }
+            self.writers[slot] = Some(Box::new(PartitionWriter::new(handle, image)));
+        }
+    }
+
+    fn writer(&mut self, slot: Slot) -> Option<&mut PartitionWriter> {
+        self.writers.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    fn append(&mut self, slot: Slot, append: Append, now: Now) {
+        self.directory.metrics.appends.add(1);
+        if let Some(why) = self.directory.failure() {
+            return append.reply.send(Err(ProduceError::Storage(why.to_string())));
+        }
+        if let Err(error) = self.ensure_open(slot, now) {
+            return append.reply.send(Err(match error {
+                PartitionError::Storage(why) => ProduceError::Storage(why),
+                _ => ProduceError::Closed,
+            }));
+        }
+        let patient = append.acks == Acks::All;
+        let Some(writer) = self.writer(slot) else { return append.reply.send(Err(ProduceError::Closed)) };
+        let after = writer.append(append, now);
+        let patient = patient && !writer.open_log().is_some_and(|open| open.is_async());
+        match after {
+            AfterAppend::Nothing => return,
+            AfterAppend::DiskFull => return self.directory.metrics.disk_full_refusals.add(1),
+            AfterAppend::Publish => self.touch(slot),
+            AfterAppend::Flush => {
+                self.touch(slot);
+                self.dirty(slot);
+            }
+            AfterAppend::Failed => {
+                let failure = writer.open_log().and_then(|open| open.log.failure().map(str::to_owned));
+                self.directory.fail(&failure.unwrap_or_else(|| "a write failed".to_owned()));
+                return self.fail_all();
+            }
+        }
+        self.flushes.on_append(patient, now.mono);
+        self.visit_after_append(slot, now.mono);
+    }
+
+    fn command(&mut self, slot: Slot, command: Command, now: Now) {
+        let me = self.directory.me;
+        // A reply whose asker has gone is dropped: the command has done its work all the same.
+        match command {
+            Command::Open { reply } => {
+                let opened = self.ensure_open(slot, now);
+                let view = opened.and_then(|()| {
+                    self.publish(slot);
+                    self.writer(slot).and_then(|writer| writer.handle.view()).ok_or(PartitionError::Closed)
+                });
+                let _ = reply.send(view);
+            }
+            Command::Assign(image) => {
+                if let Some(writer) = self.writer(slot) {
+                    writer.assign(me, image);
+                    self.publish(slot);
+                }
+            }
+            Command::Configure(config) => self.configure(slot, config, now),
+            Command::DeleteRecords { before, reply } => {
+                let _ = reply.send(self.delete_records(slot, before, now));
+            }
+            Command::DescribeProducers { reply } => {
+                let opened = self.ensure_open(slot, now);
+                let producers = opened.and_then(|()| {
+                    let open = self.writer(slot).and_then(PartitionWriter::open_log);
+                    open.map(|open| open.log.producers()).ok_or(PartitionError::Closed)
+                });
+                let _ = reply.send(producers);
+            }
+            Command::Flush { reply } => self.flush_command(slot, reply),
+            remove @ Command::Remove { .. } => self.remove(slot, remove, now),
+        }
+    }
+
+    /// Opens the log of a partition unless it is open; publishes its first view.
+    fn ensure_open(&mut self, slot: Slot, now: Now) -> Result<(), PartitionError> {
+        let writer = self.writer(slot).ok_or(PartitionError::Closed)?;
+        match &writer.state {
+            LogState::Open(_) => return Ok(()),
+            LogState::Offline(why) => return Err(PartitionError::Storage(why.to_string())),
+            LogState::Unopened => {}
+        }
+        let (handle, me) = (writer.handle.clone(), self.directory.me);
+        let (mark, config) = (self.journal.mark(handle.id()), handle.config());
+        let opened = self.open_log(&handle, now);
+        let failure = self.directory.failure();
+        let writer = self.writer(slot).ok_or(PartitionError::Closed)?;
+        match opened {
+            Ok(log) => {
+                let unflushed = writer.start(me, log, mark, config);
+                if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
+                    open.fail(why);
+                }
+                if unflushed && failure.is_none() {
+                    self.dirty(slot);
+                }
+                self.directory.metrics.opened_logs.add(1);
+                self.publish(slot);
+                self.visit_at(slot, now.mono);
+                Ok(())
+            }
+            Err(error) => {
+                let why = error.to_string();
+                // Damage stays; whatever else the disk refused may pass, so the next use tries again.
+                if matches!(error, OpenError::Corrupt { .. }) {
+                    tracing::error!(partition = %handle.tp(), why, "the log is damaged and stays offline");
+                    writer.state = LogState::Offline(Arc::from(why.as_str()));
+                    self.directory.metrics.offline_logs.add(1);
+                } else {
+                    tracing::warn!(partition = %handle.tp(), why, "the log cannot be opened");
+                }
+                Err(PartitionError::Storage(why))
+            }
+        }
+    }
+
+    fn open_log(&mut self, handle: &PartitionHandle, now: Now) -> Result<Log, OpenError> {
+        let dir = self.directory.path.join(handle.tp().to_string());
+        let context = Arc::clone(&self.directory.log);
+        let open = |mark| {
+            let config = Arc::clone(&handle.config().log);
+            Log::open(&context, dir.clone(), handle.id(), mark, config, now)
+        };
+        let opened = match open(self.journal.mark(handle.id())) {
+            Err(OpenError::WrongTopic { found, .. }) => {
+                // A deleted topic of the same name left its files when the broker was killed.
+                tracing::warn!(partition = %handle.tp(), found, "a directory of a deleted topic is put aside");
+                self.put_aside(&dir, now).map_err(|source| OpenError::Io { dir: dir.clone(), source })?;
+                open(None)
+            }
+            opened => opened,
+        };
+        let (log, recovery) = opened?;
+        if let Recovery::Torn { truncated_to, truncated_bytes, .. } = recovery {
+            tracing::warn!(partition = %handle.tp(), truncated_to, truncated_bytes, "a torn tail was cut");
+        }
+        Ok(log)
+    }
+
+    fn configure(&mut self, slot: Slot, config: Arc<super::PartitionConfig>, now: Now) {
+        let me = self.directory.me;
+        let Some(writer) = self.writer(slot) else { return };
+        let PartitionWriter { image, state, .. } = writer;
+        if let LogState::Open(open) = state {
+            open.configure(me, image, config);
+            // Retention may want to act at once, and a topic that became synchronous to flush what it has.
+            self.publish(slot);
+            self.dirty(slot);
+            self.visit_at(slot, now.mono);
+        }
+    }
+
+    fn flush_command(&mut self, slot: Slot, reply: tokio::sync::oneshot::Sender<Result<(), PartitionError>>) {
+        let failure = self.directory.failure();
+        let Some(writer) = self.writer(slot) else { return };
+        let needed = match (&mut writer.state, failure) {
+            (LogState::Open(_) | LogState::Offline(_), Some(why)) => {
+                // The asker may have gone.
+                let _ = reply.send(Err(PartitionError::Storage(why.to_string())));
+                false
+            }
+            (LogState::Open(open), None) => open.await_flush(reply),
+            // What was not opened has nothing to flush.
+            _ => {
+                let _ = reply.send(Ok(()));
+                false
+            }
+        };
+        if needed {
+            self.dirty(slot);
+        }
+    }
+
+    /// Publishes at the end of the round, if acks or readers wait for it.
+    fn touch(&mut self, slot: Slot) {
+        if let Some(writer) = self.writer(slot)
+            && !std::mem::replace(&mut writer.flags.touched, true)
+        {
+            self.touched.push(slot);
+        }
+    }
+
+    fn publish_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for slot in touched.drain(..) {
+            let Some(writer) = self.writer(slot) else { continue };
+            writer.flags.touched = false;
+            let published = writer.handle.view();
+            let wanted = writer.open_log().is_some_and(|open| open.wants_publish(published.as_deref()));
+            if wanted {
+                self.publish(slot);
+            }
+        }
+        // Keeps its allocation for the next round.
+        self.touched = touched;
+    }
+
+    fn publish(&mut self, slot: Slot) {
+        let me = self.directory.me;
+        if let Some(writer) = self.writer(slot) {
+            writer.publish(me);
+        }
+    }
+
+    /// After the directory has failed: every partition refuses writes from now on.
+    fn fail_all(&mut self) {
+        let Some(why) = self.directory.failure() else { return };
+        let me = self.directory.me;
+        for writer in self.writers.iter_mut().flatten() {
+            if let Some(open) = writer.open_log() {
+                open.fail(&why);
+                writer.publish(me);
+            }
+        }
+        self.flushes.clear();
+    }
+
+    /// Takes nothing more in, flushes and closes every log, and returns whether all of that went well.
+    fn stop(mut self) -> bool {
+        let rest = self.inbox.refuse();
+        self.queue.extend(rest);
+        self.drain_flushes();
+        let clean = self.directory.failure().is_none() && self.flush_everything();
+        for slot in 0..self.writers.len() {
+            let Some(writer) = self.writers[slot].as_deref_mut() else { continue };
+            if clean && let Some(open) = writer.open_log() {
+                open.log.close();
+                let mark = open.log.mark(open.high_watermark());
+                let id = writer.handle.id();
+                self.journal.note(id, mark);
+            }
+            writer.close(&ProduceError::Closed);
+        }
+        let now = self.directory.clock.now();
+        let journaled = clean && self.keep_journal(now, true);
+        self.removals.submit_all(&self.directory);
+        journaled
+    }
+}

@@ -1,0 +1,252 @@
+//! Group commit: which partitions wait for a sync, which are being synced, and what happens when a sync is back.
+//!
+//! Up to [`SYNC_SIDE_BY_SIDE`] files are synced side by side, each on its own, so that a slow one holds up nobody else.
+//! When more than [`SYNC_FILESYSTEM_ABOVE`] partitions wait, one sync of the whole file system covers them all, for a
+//! fraction of the CPU.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_protocol::types::Now;
+use tidemark_storage::log::Flush;
+
+use super::LogThread;
+use crate::partition::inbox::{Input, Slot};
+use crate::partition::writer::OpenLog;
+
+/// Syncs of one log thread at a time: what the sync pool has threads for.
+const SYNC_SIDE_BY_SIDE: usize = crate::runtime::SYNC_THREADS;
+/// Beyond so many files one sync of the file system costs less than one each.
+const SYNC_FILESYSTEM_ABOVE: usize = 32;
+/// A sync of the file system that takes longer has other people's data to write: side by side is better then, …
+const SYNC_FILESYSTEM_SLOW: Duration = Duration::from_millis(500);
+/// … for this long.
+const SYNC_FILESYSTEM_PAUSE: Duration = Duration::from_secs(10);
+/// A round with no more inputs than this syncs its one file on the log thread: a producer that waits for each answer
+/// gains nothing from a free log thread, and two thread switches are spared.
+const INLINE_INPUTS_MAX: usize = 2;
+/// … unless somebody who does not wait for the disk used this thread so recently.
+const INLINE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The partitions of one log thread that wait for a sync, oldest first, and the syncs under way.
+#[derive(Default)]
+pub(super) struct FlushQueue {
+    waiting: VecDeque<Slot>,
+    in_flight: usize,
+    /// Syncs of the whole file system are not used before this.
+    filesystem_from: Duration,
+    /// Syncs on the log thread are not used before this.
+    inline_from: Duration,
+}
+
+/// How the next flush is done.
+enum Plan {
+    /// Not now.
+    Wait,
+    /// One file, on this thread.
+    Inline,
+    /// Each file on its own, on the pool.
+    SideBySide,
+    /// All at once, on the pool.
+    Filesystem,
+}
+
+impl FlushQueue {
+    /// Takes note of who uses this thread: `patient` are those who wait for the disk.
+    pub(super) fn on_append(&mut self, patient: bool, now: Duration) {
+        if !patient {
+            self.inline_from = now + INLINE_PAUSE;
+        }
+    }
+
+    /// Forgets who waits.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    fn plan(&self, inputs: usize, now: Duration) -> Plan {
+        if self.waiting.is_empty() {
+            Plan::Wait
+        } else if self.waiting.len() > SYNC_FILESYSTEM_ABOVE && now >= self.filesystem_from {
+            if self.in_flight == 0 { Plan::Filesystem } else { Plan::Wait }
+        } else if self.in_flight >= SYNC_SIDE_BY_SIDE {
+            Plan::Wait
+        } else if self.waiting.len() == 1
+            && self.in_flight == 0
+            && inputs <= INLINE_INPUTS_MAX
+            && now >= self.inline_from
+        {
+            Plan::Inline
+        } else {
+            Plan::SideBySide
+        }
+    }
+}
+
+impl LogThread {
+    /// The partition has something to flush.
+    pub(super) fn dirty(&mut self, slot: Slot) {
+        let Some(writer) = self.writer(slot) else { return };
+        if std::mem::replace(&mut writer.flags.dirty, true) || writer.flags.flushing {
+            // Queued already, or will be when the sync under way is back.
+            return;
+        }
+        self.flushes.waiting.push_back(slot);
+    }
+
+    /// Starts the syncs that may start now. `inputs` is how many inputs the round had.
+    pub(super) fn start_flushes(&mut self, inputs: usize, now: Now) {
+        loop {
+            match self.flushes.plan(inputs, now.mono) {
+                Plan::Wait => return,
+                Plan::Inline if self.queue.is_empty() => return self.flush_inline(now),
+                Plan::Inline | Plan::SideBySide => {
+                    if let Some(flush) = self.next_flush() {
+                        self.submit(vec![flush], false);
+                    }
+                }
+                Plan::Filesystem => {
+                    let mut flushes = Vec::with_capacity(self.flushes.waiting.len());
+                    while !self.flushes.waiting.is_empty() {
+                        flushes.extend(self.next_flush());
+                    }
+                    if !flushes.is_empty() {
+                        self.submit(flushes, true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins the flush of the partition that waits longest; `None` if it turned out to have nothing to flush.
+    fn next_flush(&mut self) -> Option<(Slot, Flush)> {
+        let slot = self.flushes.waiting.pop_front()?;
+        let writer = self.writer(slot)?;
+        writer.flags.dirty = false;
+        let flush = writer.open_log().and_then(OpenLog::begin_flush)?;
+        writer.flags.flushing = true;
+        Some((slot, flush))
+    }
+
+    fn flush_inline(&mut self, now: Now) {
+        let Some((slot, flush)) = self.next_flush() else { return };
+        self.flushes.in_flight += 1;
+        let started = self.directory.clock.now().mono;
+        let result = sync_each(&*self.directory.log.disk, &flush);
+        let took = self.directory.clock.now().mono.saturating_sub(started);
+        self.flushed(vec![(slot, flush)], result, took, now);
+        self.publish_touched();
+    }
+
+    fn submit(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool) {
+        self.flushes.in_flight += flushes.len();
+        if whole_filesystem {
+            self.directory.metrics.filesystem_syncs.add(1);
+        }
+        let (directory, inbox) = (Arc::clone(&self.directory), Arc::clone(&self.inbox));
+        self.directory.sync.submit(Box::new(move || {
+            let disk = &*directory.log.disk;
+            let started = directory.clock.now().mono;
+            let result = if whole_filesystem {
+                disk.sync_filesystem(&directory.path)
+            } else {
+                flushes.iter().try_for_each(|(_, flush)| sync_each(disk, flush))
+            };
+            let took = directory.clock.now().mono.saturating_sub(started);
+            inbox.send(Input::Flushed { flushes, result, took });
+        }));
+    }
+
+    /// A sync is back: what it covered is durable, or the directory has failed.
+    pub(super) fn flushed(
+        &mut self,
+        flushes: Vec<(Slot, Flush)>,
+        result: io::Result<()>,
+        took: Duration,
+        now: Now,
+    ) {
+        self.flushes.in_flight -= flushes.len();
+        self.directory.metrics.flushes.add(1);
+        self.directory.metrics.flush_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        if flushes.len() > 1 && took > SYNC_FILESYSTEM_SLOW {
+            self.flushes.filesystem_from = now.mono + SYNC_FILESYSTEM_PAUSE;
+        }
+        if let Err(error) = &result {
+            self.directory.fail(&format!("a sync failed: {error}"));
+        }
+        // Once the directory has failed nothing is declared durable any more, whatever this one sync says.
+        if self.directory.failure().is_some() {
+            self.fail_all();
+        }
+        let healthy = self.directory.failure().is_none();
+        for (slot, flush) in flushes {
+            let Some(writer) = self.writer(slot) else { continue };
+            writer.flags.flushing = false;
+            if healthy {
+                if let Some(open) = writer.open_log() {
+                    open.finish_flush(flush);
+                }
+                let again = std::mem::take(&mut writer.flags.dirty);
+                self.touch(slot);
+                self.unmark(slot, now.mono);
+                if again {
+                    self.dirty(slot);
+                }
+            }
+        }
+        self.remove_leaving(now);
+    }
+
+    /// Waits for the syncs under way, for the end of the thread. Whatever else is queued is dropped, which answers it.
+    pub(super) fn drain_flushes(&mut self) {
+        let now = self.directory.clock.now();
+        loop {
+            for input in std::mem::take(&mut self.queue) {
+                if let Input::Flushed { flushes, result, took } = input {
+                    self.flushed(flushes, result, took, now);
+                }
+            }
+            if self.flushes.in_flight == 0 {
+                return;
+            }
+            self.inbox.receive(&mut self.queue, None);
+        }
+    }
+
+    /// Flushes all open logs in one go, for the end of the thread. Returns whether that succeeded.
+    pub(super) fn flush_everything(&mut self) -> bool {
+        let mut flushes = Vec::new();
+        for slot in 0..self.writers.len() {
+            let Some(writer) = self.writers[slot].as_deref_mut() else { continue };
+            if let Some(flush) = writer.open_log().and_then(OpenLog::begin_flush) {
+                writer.flags.flushing = true;
+                flushes.push((slot as Slot, flush));
+            }
+        }
+        self.flushes.clear();
+        let whole_filesystem = flushes.len() > SYNC_FILESYSTEM_ABOVE;
+        if whole_filesystem {
+            self.submit(flushes, true);
+        } else {
+            for flush in flushes {
+                self.submit(vec![flush], false);
+            }
+        }
+        self.drain_flushes();
+        self.publish_touched();
+        self.directory.failure().is_none()
+    }
+}
+
+/// Syncs the files of a flush, then its directories.
+fn sync_each(disk: &dyn tidemark_storage::disk::Disk, flush: &Flush) -> io::Result<()> {
+    for file in &flush.files {
+        file.sync_data()?;
+    }
+    for dir in &flush.dirs {
+        disk.sync_dir(dir)?;
+    }
+    Ok(())
+}

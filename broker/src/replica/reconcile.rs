@@ -1,0 +1,149 @@
+//! From one image to the next: which partitions to stop, to start, to tell about a change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tidemark_core::metadata::{
+    BrokerConfigs, ClusterDelta, ClusterImage, PartitionImage, TopicSettings, delta,
+};
+use tidemark_protocol::types::BrokerId;
+use tokio::sync::watch;
+
+use super::map::ReplicaMap;
+use crate::partition::directory::Directory;
+use crate::partition::inbox::Input;
+use crate::partition::{PartitionConfig, PartitionHandle, Removal};
+
+/// Follows the images and writes the map.
+pub(super) struct Reconciler {
+    me: BrokerId,
+    configs: BrokerConfigs,
+    directory: Arc<Directory>,
+    map: Arc<ArcSwap<ReplicaMap>>,
+    image: Arc<ClusterImage>,
+    applied: watch::Sender<u64>,
+}
+
+impl Reconciler {
+    pub(super) fn new(
+        me: BrokerId,
+        configs: BrokerConfigs,
+        directory: Arc<Directory>,
+        map: Arc<ArcSwap<ReplicaMap>>,
+        applied: watch::Sender<u64>,
+    ) -> Reconciler {
+        Reconciler { me, configs, directory, map, image: Arc::default(), applied }
+    }
+
+    /// Applies an image in two steps: what goes is out of the map and renamed away before what comes takes its place.
+    pub(super) async fn follow(&mut self, image: Arc<ClusterImage>) {
+        let delta = delta(&self.image, &image, self.me);
+        for removal in self.stop(&delta) {
+            removal.done().await;
+        }
+        self.start(&delta, image);
+    }
+
+    /// Applies an image whose difference removes nothing, or returns what still goes.
+    pub(super) fn apply(&mut self, image: Arc<ClusterImage>) -> Vec<Removal> {
+        let delta = delta(&self.image, &image, self.me);
+        let removals = self.stop(&delta);
+        self.start(&delta, image);
+        removals
+    }
+
+    fn stop(&mut self, delta: &ClusterDelta) -> Vec<Removal> {
+        if delta.stop.is_empty() {
+            return Vec::new();
+        }
+        let mut map = ReplicaMap::clone(&self.map.load());
+        let removed: Vec<_> = delta
+            .stop
+            .iter()
+            .filter_map(|stopped| map.remove(stopped.id).map(|handle| (handle, stopped.deleted)))
+            .collect();
+        // Nobody finds them any more before they refuse.
+        self.map.store(Arc::new(map));
+        removed.into_iter().map(|(handle, delete)| handle.remove(delete)).collect()
+    }
+
+    fn start(&mut self, delta: &ClusterDelta, image: Arc<ClusterImage>) {
+        let mut map = ReplicaMap::clone(&self.map.load());
+        let mut configs = ConfigCache::default();
+        let mut attach: BTreeMap<usize, Vec<(PartitionHandle, PartitionImage)>> = BTreeMap::new();
+        let threads = self.directory.inboxes().len();
+        for assigned in &delta.start {
+            if let Some(handle) = map.partition_by_id(assigned.id) {
+                handle.assign(assigned.partition.clone());
+                continue;
+            }
+            let config = configs.get(&self.configs, &image, self.me, &assigned.tp.topic);
+            let inbox = Arc::clone(self.directory.inbox_of(assigned.id));
+            let handle = PartitionHandle::new(assigned.id, assigned.tp.clone(), inbox, config);
+            map.insert(handle.clone());
+            let thread = crate::partition::thread_of(assigned.id, threads);
+            attach.entry(thread).or_default().push((handle, assigned.partition.clone()));
+        }
+        for (thread, partitions) in attach {
+            self.directory.inboxes()[thread].send(Input::Attach(partitions));
+        }
+        self.reconfigure(delta, &image, &map, &mut configs);
+        // A handle is in the map only after its thread was told of it: inputs are handled in order.
+        self.map.store(Arc::new(map));
+        self.image = image;
+        self.applied.send_replace(self.image.version);
+    }
+
+    fn reconfigure(
+        &self,
+        delta: &ClusterDelta,
+        image: &ClusterImage,
+        map: &ReplicaMap,
+        configs: &mut ConfigCache,
+    ) {
+        let changed = map
+            .topics()
+            .filter(|topic| delta.broker_config_changed || delta.reconfigure.contains(&topic.name));
+        for topic in changed {
+            let config = configs.get(&self.configs, image, self.me, &topic.name);
+            for handle in topic.partitions() {
+                handle.configure(&config);
+            }
+        }
+    }
+}
+
+/// Settings already worked out for one image; topics without overrides share one value.
+#[derive(Default)]
+struct ConfigCache {
+    plain: Option<Arc<PartitionConfig>>,
+    last: Option<(Arc<str>, Arc<PartitionConfig>)>,
+}
+
+impl ConfigCache {
+    fn get(
+        &mut self,
+        configs: &BrokerConfigs,
+        image: &ClusterImage,
+        me: BrokerId,
+        topic: &Arc<str>,
+    ) -> Arc<PartitionConfig> {
+        let resolve = |overrides| {
+            let layers = configs.layers(image, me);
+            Arc::new(PartitionConfig::new(&TopicSettings::resolve(overrides, &layers)))
+        };
+        let Some(overrides) = image.topic_config(topic) else {
+            return Arc::clone(self.plain.get_or_insert_with(|| resolve(None)));
+        };
+        // Partitions of a topic come one after another.
+        if let Some((name, config)) = &self.last
+            && name == topic
+        {
+            return Arc::clone(config);
+        }
+        let config = resolve(Some(overrides));
+        self.last = Some((Arc::clone(topic), Arc::clone(&config)));
+        config
+    }
+}

@@ -1,0 +1,210 @@
+//! Starting: what is on the disk, which journals prove what, and the log threads; then the slow sweep that opens logs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_core::metadata::ClusterImage;
+use tidemark_protocol::types::{TopicIdPartition, TopicPartition};
+use tidemark_storage::disk::Disk;
+use tidemark_storage::journal::{Journal, LogMark};
+use tokio::sync::oneshot;
+
+use super::manager::{OnDisk, ReplicaOptions, StartError};
+use super::map::ReplicaMap;
+use crate::partition::directory::Directory;
+use crate::partition::inbox::Inbox;
+use crate::partition::log_thread::{DELETED_SUFFIX, LogThread, remove_later};
+use crate::partition::thread_of;
+use crate::runtime::spawn_thread;
+
+/// Directory of the journals, below the partitions' own; no partition is called so, its name has no number.
+const JOURNAL_DIR: &str = "journal";
+/// Directories of topics the metadata do not know are renamed to this when they are not removed.
+const STRAY_SUFFIX: &str = "-stray";
+/// Logs the sweep opens before it pauses …
+const SWEEP_BATCH: usize = 32;
+/// … for this long: the sweep takes a small share of the log threads.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Log threads that run.
+pub(super) struct Started {
+    pub(super) directory: Arc<Directory>,
+    /// Each says when it ends whether it ended well.
+    pub(super) threads: Vec<oneshot::Receiver<bool>>,
+    pub(super) on_disk: OnDisk,
+}
+
+/// Reads the journals, looks through the directory, starts the threads.
+pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<Started, StartError> {
+    let disk = &*options.log.disk;
+    let dir = &options.dir;
+    if !disk.exists(dir) {
+        disk.create_dir_all(dir).map_err(io_error("make", dir))?;
+    }
+    let journals = open_journals(options, image)?;
+    let inboxes: Vec<_> = journals.iter().map(|_| Arc::new(Inbox::default())).collect();
+    let pools = (options.runtimes.sync.clone(), options.runtimes.background.clone());
+    let directory = Arc::new(Directory::new(
+        options.me,
+        dir.clone(),
+        Arc::clone(&options.log),
+        options.clock.clone(),
+        pools,
+        inboxes,
+    ));
+    let on_disk = look_through(&directory, disk, dir, image)?;
+    let mut threads = Vec::with_capacity(journals.len());
+    for (index, journal) in journals.into_iter().enumerate() {
+        let inbox = Arc::clone(&directory.inboxes()[index]);
+        let thread = LogThread::new(Arc::clone(&directory), Arc::clone(&inbox), journal);
+        let (ended, end) = oneshot::channel();
+        let guard = PanicGuard { directory: Arc::clone(&directory), inbox };
+        let body = move || {
+            let clean = thread.run();
+            // Whoever stops the threads may have stopped waiting.
+            let _ = ended.send(clean);
+            drop(guard);
+        };
+        spawn_thread(format!("log-{index}"), body).map_err(io_error("start a thread for", dir))?;
+        threads.push(end);
+    }
+    Ok(Started { directory, threads, on_disk })
+}
+
+/// Answers everybody when a log thread panics: a silent thread would let producers wait for ever.
+struct PanicGuard {
+    directory: Arc<Directory>,
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.directory.fail("a log thread panicked");
+            drop(self.inbox.refuse());
+        }
+    }
+}
+
+/// One journal per log thread, each holding the marks of the partitions that thread will serve. The number of threads may
+/// have changed since the marks were written, so they are sorted anew: first written where they belong, then forgotten
+/// where they were.
+fn open_journals(options: &ReplicaOptions, image: &ClusterImage) -> Result<Vec<Journal>, StartError> {
+    let disk = &options.log.disk;
+    let dir = options.dir.join(JOURNAL_DIR);
+    let threads = options.runtimes.config.log_threads.max(1);
+    let known = disk.read_dir(&dir).unwrap_or_default();
+    let old = known.iter().filter_map(|name| journal_index(name)).max().map_or(0, |index| index + 1);
+    let (mut journals, mut held) = (Vec::new(), Vec::new());
+    let mut found: BTreeMap<TopicIdPartition, LogMark> = BTreeMap::new();
+    for index in 0..threads.max(old) {
+        let (journal, marks) =
+            Journal::open(Arc::clone(disk), &dir, index).map_err(io_error("open a journal in", &dir))?;
+        for (id, mark) in &marks {
+            found.entry(*id).and_modify(|known| *known = newer(*known, *mark)).or_insert(*mark);
+        }
+        journals.push(journal);
+        held.push(marks);
+    }
+    found.retain(|id, _| image.partition_by_id(id).is_some());
+    for (id, mark) in &found {
+        journals[thread_of(*id, threads)].note(*id, *mark);
+    }
+    sync_journals(&mut journals, &dir)?;
+    for (index, marks) in held.into_iter().enumerate() {
+        for id in marks.into_keys() {
+            if !found.contains_key(&id) || thread_of(id, threads) != index {
+                journals[index].forget(id);
+            }
+        }
+    }
+    sync_journals(&mut journals, &dir)?;
+    journals.truncate(threads);
+    Ok(journals)
+}
+
+fn sync_journals(journals: &mut [Journal], dir: &Path) -> Result<(), StartError> {
+    for journal in journals {
+        journal.write().map_err(io_error("write a journal in", dir))?;
+        journal.file().sync_data().map_err(io_error("sync a journal in", dir))?;
+    }
+    Ok(())
+}
+
+/// Both are true; the later one says more.
+fn newer(a: LogMark, b: LogMark) -> LogMark {
+    let later = if a.durable_end >= b.durable_end { a } else { b };
+    LogMark { log_start: a.log_start.max(b.log_start), ..later }
+}
+
+/// The index in `marks-<index>.<side>`.
+fn journal_index(name: &str) -> Option<usize> {
+    name.strip_prefix("marks-")?.split_once('.')?.0.parse().ok()
+}
+
+/// Sorts the directory's entries: partitions of the image, leftovers of deletions, and directories nobody knows.
+fn look_through(
+    directory: &Directory,
+    disk: &dyn Disk,
+    dir: &Path,
+    image: &ClusterImage,
+) -> Result<OnDisk, StartError> {
+    let mut on_disk = OnDisk::new();
+    for name in disk.read_dir(dir).map_err(io_error("list", dir))? {
+        if name.ends_with(DELETED_SUFFIX) {
+            remove_later(directory, dir.join(&name));
+            continue;
+        }
+        let Some(tp) = partition_of(&name) else { continue };
+        if image.partition(&tp).is_some() {
+            on_disk.insert(name);
+            continue;
+        }
+        // The topic was deleted while the broker was down or dying. Metadata without any topic are suspicious, so then
+        // the data is only put aside.
+        if image.topics.is_empty() {
+            let aside = dir.join(format!("{name}{STRAY_SUFFIX}"));
+            tracing::warn!(%name, "a partition that the metadata do not know is put aside");
+            disk.rename(&dir.join(&name), &aside).map_err(io_error("rename", &aside))?;
+        } else {
+            tracing::info!(%name, "a partition of a deleted topic is removed");
+            remove_later(directory, dir.join(&name));
+        }
+    }
+    Ok(on_disk)
+}
+
+/// The partition a directory is named after: `<topic>-<index>`.
+fn partition_of(name: &str) -> Option<TopicPartition> {
+    let (topic, index) = name.rsplit_once('-')?;
+    let canonical = index == "0" || !index.starts_with(['0', '+']);
+    let index = index.parse().ok().filter(|index| canonical && *index >= 0)?;
+    (!topic.is_empty()).then(|| TopicPartition::new(topic, index))
+}
+
+/// Opens the logs that have files, a few at a time, so that retention and recovery reach those nobody uses.
+pub(super) async fn sweep(map: Arc<ReplicaMap>, on_disk: OnDisk) {
+    let mut opened = 0;
+    for handle in map.partitions() {
+        if handle.view().is_some() || !on_disk.contains(&handle.tp().to_string()) {
+            continue;
+        }
+        // A log that cannot be opened has been reported by its log thread.
+        let _ = handle.ready_view().await;
+        opened += 1;
+        if opened % SWEEP_BATCH == 0 {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+    }
+    tracing::debug!(opened, "the logs on disk are open");
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
+    let path = path.to_owned();
+    move |source| StartError::Io { action, path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Names and journals at the start.
