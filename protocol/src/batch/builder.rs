@@ -151,7 +151,11 @@ impl BatchBuilder {
     /// # Panics
     /// As [`BatchBuilder::append`].
     pub fn append_record_at(&mut self, offset: Offset, record: &Record<'_>) {
-        let timestamp_delta = self.timestamp_delta(record.timestamp);
+        // Under an append time the stored deltas say what the producer said; nobody reads them, so they stay.
+        let timestamp_delta = match self.options.timestamp_type {
+            TimestampType::CreateTime => self.timestamp_delta(record.timestamp),
+            TimestampType::LogAppendTime => record.timestamp_delta,
+        };
         if timestamp_delta == record.timestamp_delta && self.offset_delta(offset) == record.offset_delta {
             self.buffer.extend_from_slice(record.raw);
         } else {

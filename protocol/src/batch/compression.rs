@@ -1,7 +1,20 @@
-//! The five codecs.
+//! The codecs of record batches: compress at a level, decompress to a cap.
+//!
+//! Output memory grows with what was really written, never by a length the data announces, and stops at the caller's
+//! cap: a gigabyte of zeros is 32 KiB of zstd. Contexts are kept per thread, since making one costs more than a small
+//! batch takes to unfold.
+
 use thiserror::Error;
 
-/// The codec of a batch.
+mod gzip;
+
+mod lz4;
+
+mod snappy;
+
+mod zstd;
+
+/// The codec of a batch. The numbers are those of the attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Not compressed.
@@ -9,9 +22,9 @@ pub enum Compression {
     None,
     /// gzip (RFC 1952).
     Gzip,
-    /// Snappy in the framing of xerial's Java library; raw is read too.
+    /// Snappy. Written in the framing of xerial's Java library, as Kafka does; raw blocks are read too.
     Snappy,
-    /// LZ4 frame format.
+    /// LZ4 frame format, independent blocks of 64 KiB.
     Lz4,
     /// Zstandard.
     Zstd,
@@ -66,16 +79,71 @@ impl Compression {
         }
     }
 
-    /// Compresses `input`; `None` is the codec's default level.
-    pub fn compress(self, _level: Option<i32>, _input: &[u8]) -> Vec<u8> {
-        unimplemented!("codecs follow")
+    /// The codec with Kafka's name. A topic says `uncompressed` where a producer says `none`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "none" | "uncompressed" => Some(Compression::None),
+            "gzip" => Some(Compression::Gzip),
+            "snappy" => Some(Compression::Snappy),
+            "lz4" => Some(Compression::Lz4),
+            "zstd" => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Compresses `input`. `None` is the codec's default level; otherwise gzip takes 1 to 9 (−1 is its default) and
+    /// zstd −131072 to 22, and values outside are clamped. Snappy has no levels; for lz4 the level is accepted and
+    /// has no effect, since the library in use has one level (a level only trades the leader's CPU for size).
+    pub fn compress(self, level: Option<i32>, input: &[u8]) -> Vec<u8> {
+        match self {
+            Compression::None => input.to_vec(),
+            Compression::Gzip => gzip::compress(level, input),
+            Compression::Snappy => snappy::compress(input),
+            Compression::Lz4 => lz4::compress(input),
+            Compression::Zstd => zstd::compress(level, input),
+        }
     }
 
     /// Decompresses `input` to at most `cap` bytes.
     ///
     /// # Errors
-    /// `TooLarge`, `Corrupt`.
-    pub fn decompress(self, _input: &[u8], _cap: usize) -> Result<Vec<u8>, DecompressError> {
-        unimplemented!("codecs follow")
+    /// `TooLarge` when there would be more, `Corrupt` when the input is not whole or not of this codec.
+    pub fn decompress(self, input: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
+        match self {
+            Compression::None if input.len() > cap => Err(DecompressError::TooLarge { cap }),
+            Compression::None => Ok(input.to_vec()),
+            Compression::Gzip => gzip::decompress(input, cap),
+            Compression::Snappy => snappy::decompress(input, cap),
+            Compression::Lz4 => lz4::decompress(input, cap),
+            Compression::Zstd => zstd::decompress(input, cap),
+        }
+    }
+
+    fn corrupt(self, reason: impl ToString) -> DecompressError {
+        DecompressError::Corrupt { codec: self.name(), reason: reason.to_string() }
     }
 }
+
+/// First room given to decompressed output.
+const OUTPUT_START_BYTES: usize = 16 * 1024;
+
+/// Makes room in `out` for a decoder that fills spare capacity. Room at most doubles, and ends one byte past the cap:
+/// a byte there proves that there is too much.
+fn make_room(out: &mut Vec<u8>, cap: usize) -> Result<(), DecompressError> {
+    if out.len() > cap {
+        return Err(DecompressError::TooLarge { cap });
+    }
+    if out.len() == out.capacity() {
+        let more = out.len().max(OUTPUT_START_BYTES).min(cap.saturating_add(1) - out.len());
+        out.reserve_exact(more);
+    }
+    Ok(())
+}
+
+/// The output, if it ended within the cap.
+fn within(out: Vec<u8>, cap: usize) -> Result<Vec<u8>, DecompressError> {
+    if out.len() > cap { Err(DecompressError::TooLarge { cap }) } else { Ok(out) }
+}
+
+#[cfg(test)]
+mod tests;

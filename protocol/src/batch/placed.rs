@@ -94,3 +94,6 @@ impl PlacedBatch {
         RecordSet::open(self.header, self.body.slice(super::HEADER_LEN - PREFIX_LEN..), cap)
     }
 }
+
+#[cfg(test)]
+mod tests;
