@@ -129,12 +129,12 @@ impl ConfigCache {
         me: BrokerId,
         topic: &Arc<str>,
     ) -> Arc<PartitionConfig> {
-        let resolve = |overrides| {
+        let resolve = |overrides: &BTreeMap<String, String>| {
             let layers = configs.layers(image, me);
             Arc::new(PartitionConfig::new(&TopicSettings::resolve(overrides, &layers)))
         };
         let Some(overrides) = image.topic_config(topic) else {
-            return Arc::clone(self.plain.get_or_insert_with(|| resolve(None)));
+            return Arc::clone(self.plain.get_or_insert_with(|| resolve(&BTreeMap::new())));
         };
         // Partitions of a topic come one after another.
         if let Some((name, config)) = &self.last
@@ -142,7 +142,7 @@ impl ConfigCache {
         {
             return Arc::clone(config);
         }
-        let config = resolve(Some(overrides));
+        let config = resolve(overrides);
         self.last = Some((Arc::clone(topic), Arc::clone(&config)));
         config
     }
