@@ -3,6 +3,7 @@
 //! Run by every voter when the command is committed, and alone for `validate_only` and for an early answer. Items of
 //! one command are decided one after another, each on the image that the ones before it leave.
 
+mod assignment;
 mod brokers;
 mod configs;
 mod topics;
@@ -73,4 +74,4 @@ impl Draft {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

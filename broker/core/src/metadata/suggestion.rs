@@ -12,10 +12,10 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         slips(name, candidate)
     };
     candidates
-        .map(|candidate| (distance(candidate), candidate))
-        .filter(|(distance, _)| *distance <= slips_max)
+        .map(|candidate| (distance(candidate), candidate.len(), candidate))
+        .filter(|(distance, _, _)| *distance <= slips_max)
         .min()
-        .map(|(_, candidate)| candidate)
+        .map(|(_, _, candidate)| candidate)
 }
 
 /// Insertions, removals, replacements and swaps of neighbours between two texts (optimal string alignment).
