@@ -162,6 +162,11 @@ impl DataDir {
             format(&**disk, path, &identity)?;
             (identity, true)
         };
+        // At every start: whoever was killed after a rename or after making the directory may not have come to this.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for dir in std::iter::once(path).chain(parent) {
+            disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
+        }
         if identity.node_id != node_id {
             return Err(DataDirError::OtherNode { path: path.to_owned(), found: identity.node_id, asked: node_id });
         }
@@ -240,10 +245,7 @@ fn format(disk: &dyn Disk, path: &Path, identity: &Identity) -> Result<(), DataD
         file.set_len(0)?;
         file.write_all_at(&[IoSlice::new(to_text(identity).as_bytes())], 0)?;
         file.sync_data()?;
-        disk.rename(&aside, &meta)?;
-        disk.sync_dir(path)?;
-        // The directory itself may be new, too.
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), |parent| disk.sync_dir(parent))
+        disk.rename(&aside, &meta)
     };
     write().map_err(|source| io_error("write", &meta, source))
 }

@@ -74,6 +74,8 @@ impl LogFile {
             return Ok((log, LogContent::default()));
         };
         let opened = Self::open_generation(disk, dir, generation)?;
+        // Whoever was killed after a rename may not have come to this; what is built on now must not vanish.
+        disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
         for old in generations {
             let path = file_path(dir, old);
             disk.remove_file(&path).map_err(|source| io_error("remove", &path, source))?;
@@ -103,6 +105,8 @@ impl LogFile {
         let end = scan.end as u64;
         let mut log =
             LogFile { disk: Arc::clone(disk), dir: dir.to_owned(), file, generation, end, filled: len, batch: scan.batch };
+        // What a killed process wrote but did not sync is taken for durable from here on, so it must be.
+        log.file.sync_data().map_err(io("sync"))?;
         if scan.dirty {
             tracing::warn!(path = %path.display(), bytes = len - end, "cut an interrupted write off the quorum's log");
             log.file.set_len(end).map_err(io("cut"))?;
@@ -168,12 +172,6 @@ impl LogFile {
         let old = file_path(&self.dir, self.generation);
         *self = Self::create(&self.disk, &self.dir, self.generation + 1, records)?;
         self.disk.remove_file(&old)
-    }
-
-    /// Bytes of frames in the file.
-    #[cfg(test)]
-    pub fn len(&self) -> u64 {
-        self.end
     }
 }
 

@@ -149,3 +149,6 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
     };
     (from, end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,8 +119,12 @@ impl Controller {
     /// An empty directory becomes a quorum of this one voter.
     pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
         let StartOptions { disk, data_dir, identity, incarnation, features } = options;
-        let dir = writer::prepare(&disk, &data_dir)
-            .map_err(|source| StartError::Io { action: "make the metadata folder of", path: data_dir, source })?;
+        let dir = data_dir.join("metadata");
+        let prepare = || {
+            disk.create_dir_all(&dir)?;
+            disk.sync_dir(&data_dir)
+        };
+        prepare().map_err(|source| StartError::Io { action: "make", path: dir.clone(), source })?;
         let voter =
             Voter { broker_id: identity.node_id, directory_id: identity.directory_id, address: String::new() };
         let (quorum, image) = RaftQuorum::start(&disk, &dir, identity.raft_id, voter, incarnation).await?;

@@ -5,13 +5,12 @@
 //! published. A full disk is no failure: the write is repeated until there is room or the node stops.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tidemark_storage::disk::{Disk, is_disk_full};
+use tidemark_storage::disk::is_disk_full;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::log::LogFile;
@@ -239,14 +238,4 @@ fn copy(result: &io::Result<()>) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     }
-}
-
-/// Opens the files below `<data_dir>/metadata`, making the folder if it is missing.
-pub fn prepare(disk: &Arc<dyn Disk>, data_dir: &Path) -> io::Result<std::path::PathBuf> {
-    let dir = data_dir.join("metadata");
-    if !disk.exists(&dir) {
-        disk.create_dir_all(&dir)?;
-        disk.sync_dir(data_dir)?;
-    }
-    Ok(dir)
 }
