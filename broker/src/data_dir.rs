@@ -168,7 +168,11 @@ impl DataDir {
             disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
         }
         if identity.node_id != node_id {
-            return Err(DataDirError::OtherNode { path: path.to_owned(), found: identity.node_id, asked: node_id });
+            return Err(DataDirError::OtherNode {
+                path: path.to_owned(),
+                found: identity.node_id,
+                asked: node_id,
+            });
         }
         match cluster_id {
             Some(asked) if asked != identity.cluster_id => Err(DataDirError::OtherCluster {
@@ -217,7 +221,8 @@ fn take_lock(disk: &Arc<dyn Disk>, path: &Path) -> Result<DirLock, DataDirError>
             Ok(lock)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let text = read_file(&**disk, &lock_path, 32).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let text =
+                read_file(&**disk, &lock_path, 32).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let pid = text.and_then(|text| text.trim().parse().ok());
             Err(DataDirError::InUse { path: path.to_owned(), pid })
         }
@@ -235,7 +240,9 @@ fn write_pid(disk: &dyn Disk, lock_path: &Path) -> io::Result<()> {
 fn format(disk: &dyn Disk, path: &Path, identity: &Identity) -> Result<(), DataDirError> {
     let names = disk.read_dir(path).map_err(|source| io_error("list", path, source))?;
     let aside_name = format!("{META_FILE}.tmp");
-    let strange = names.into_iter().find(|name| ![LOCK_FILE, LOST_AND_FOUND, aside_name.as_str()].contains(&name.as_str()));
+    let strange = names
+        .into_iter()
+        .find(|name| ![LOCK_FILE, LOST_AND_FOUND, aside_name.as_str()].contains(&name.as_str()));
     if let Some(example) = strange {
         return Err(DataDirError::NotEmpty { path: path.to_owned(), example });
     }
@@ -275,12 +282,17 @@ fn parse(text: &str) -> Result<Identity, String> {
     let at = text.find("checksum").ok_or("it has no checksum, so it was cut off or edited")?;
     let meta: Meta = toml::from_str(&text[..at]).map_err(|error| error.message().to_owned())?;
     if meta.version != META_VERSION {
-        return Err(format!("its layout version is {}, this version of tidemark knows {META_VERSION}", meta.version));
+        return Err(format!(
+            "its layout version is {}, this version of tidemark knows {META_VERSION}",
+            meta.version
+        ));
     }
     let stored = text[at..].split('"').nth(1).unwrap_or_default();
     let computed = format!("{:08x}", crc32fast::hash(text[..at].as_bytes()));
     if stored != computed {
-        return Err(format!("its checksum is {stored:?} and should be {computed:?}, so it was damaged or edited"));
+        return Err(format!(
+            "its checksum is {stored:?} and should be {computed:?}, so it was damaged or edited"
+        ));
     }
     let directory_id = TopicId::parse(&meta.directory_id).ok_or("its directory_id is no id")?.0;
     Ok(Identity { cluster_id: meta.cluster_id, node_id: meta.node_id, directory_id, raft_id: meta.raft_id })

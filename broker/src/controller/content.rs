@@ -43,7 +43,9 @@ impl LogContent {
             self.entries.pop();
         }
         match self.last() {
-            Some(last) if last.index + 1 != index => Err(format!("entry {index} does not follow entry {}", last.index)),
+            Some(last) if last.index + 1 != index => {
+                Err(format!("entry {index} does not follow entry {}", last.index))
+            }
             _ => {
                 self.entries.push(entry);
                 Ok(())
@@ -77,9 +79,10 @@ impl LogContent {
     pub fn check(&self) -> Result<(), String> {
         let last = self.last().map(|last| last.index);
         match self.committed {
-            Some(committed) if last.is_none_or(|last| last < committed.index) => {
-                Err(format!("entry {} was committed but is not there (the last one is {last:?})", committed.index))
-            }
+            Some(committed) if last.is_none_or(|last| last < committed.index) => Err(format!(
+                "entry {} was committed but is not there (the last one is {last:?})",
+                committed.index
+            )),
             _ => Ok(()),
         }
     }

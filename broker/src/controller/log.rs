@@ -70,7 +70,8 @@ impl LogFile {
         }
         generations.sort_unstable();
         let Some(generation) = generations.pop() else {
-            let log = Self::create(disk, dir, 1, &[]).map_err(|source| io_error("create", &file_path(dir, 1), source))?;
+            let log = Self::create(disk, dir, 1, &[])
+                .map_err(|source| io_error("create", &file_path(dir, 1), source))?;
             return Ok((log, LogContent::default()));
         };
         let opened = Self::open_generation(disk, dir, generation)?;
@@ -83,7 +84,11 @@ impl LogFile {
         Ok(opened)
     }
 
-    fn open_generation(disk: &Arc<dyn Disk>, dir: &Path, generation: u64) -> Result<(LogFile, LogContent), StartError> {
+    fn open_generation(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        generation: u64,
+    ) -> Result<(LogFile, LogContent), StartError> {
         let path = file_path(dir, generation);
         let io = |action| {
             let path = path.clone();
@@ -92,7 +97,8 @@ impl LogFile {
         let damaged = |why: String| StartError::Damaged { path: path.clone(), why };
         let file = disk.open(&path, OpenMode::ReadWrite).map_err(io("open"))?;
         let len = file.len().map_err(io("read"))?;
-        let mut bytes = vec![0; usize::try_from(len).map_err(|_| damaged(format!("{len} bytes are too many")))?];
+        let mut bytes =
+            vec![0; usize::try_from(len).map_err(|_| damaged(format!("{len} bytes are too many")))?];
         read_exact_at(&*file, &mut bytes, 0).map_err(io("read"))?;
         check_file_header(&bytes, generation).map_err(damaged)?;
 
@@ -103,8 +109,15 @@ impl LogFile {
         }
         content.check().map_err(damaged)?;
         let end = scan.end as u64;
-        let mut log =
-            LogFile { disk: Arc::clone(disk), dir: dir.to_owned(), file, generation, end, filled: len, batch: scan.batch };
+        let mut log = LogFile {
+            disk: Arc::clone(disk),
+            dir: dir.to_owned(),
+            file,
+            generation,
+            end,
+            filled: len,
+            batch: scan.batch,
+        };
         // What a killed process wrote but did not sync is taken for durable from here on, so it must be.
         log.file.sync_data().map_err(io("sync"))?;
         if scan.dirty {
@@ -244,9 +257,11 @@ struct Scan {
 }
 
 fn scan(bytes: &[u8], generation: u64) -> Result<Scan, String> {
-    let mut found = Scan { records: Vec::new(), end: FILE_HEADER_LEN, dirty: false, batch: 1, open_batch: false };
+    let mut found =
+        Scan { records: Vec::new(), end: FILE_HEADER_LEN, dirty: false, batch: 1, open_batch: false };
     while let Some(frame) = frame_at(bytes, found.end, generation) {
-        let record = LogRecord::decode(frame.record).map_err(|error| format!("at byte {}: {error}", found.end))?;
+        let record =
+            LogRecord::decode(frame.record).map_err(|error| format!("at byte {}: {error}", found.end))?;
         found.records.push(record);
         found.end += FRAME_HEADER_LEN + frame.record.len();
         found.open_batch = !frame.is_last;

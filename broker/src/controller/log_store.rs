@@ -16,7 +16,8 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use super::content::LogContent;
 use super::record::LogRecord;
 use super::type_config::{
-    RaftEntry, RaftLogId, RaftVoteOf, TypeConfig, from_entry, from_log_id, from_vote, to_entry, to_log_id, to_vote,
+    RaftEntry, RaftLogId, RaftVoteOf, TypeConfig, from_entry, from_log_id, from_vote, to_entry, to_log_id,
+    to_vote,
 };
 use super::writer::{Done, Job, Writer};
 

@@ -35,8 +35,8 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::data_dir::Identity;
-pub use quorum::{QuorumMetrics, RaftId, Voter};
 use quorum::{Proposal, ProposeError, Quorum};
+pub use quorum::{QuorumMetrics, RaftId, Voter};
 use raft::RaftQuorum;
 
 /// Proposals of this process that are on their way at once: more only wait longer, each holding its command in memory.
@@ -125,8 +125,11 @@ impl Controller {
             disk.sync_dir(&data_dir)
         };
         prepare().map_err(|source| StartError::Io { action: "make", path: dir.clone(), source })?;
-        let voter =
-            Voter { broker_id: identity.node_id, directory_id: identity.directory_id, address: String::new() };
+        let voter = Voter {
+            broker_id: identity.node_id,
+            directory_id: identity.directory_id,
+            address: String::new(),
+        };
         let (quorum, image) = RaftQuorum::start(&disk, &dir, identity.raft_id, voter, incarnation).await?;
         let handle = ControllerHandle {
             quorum: Arc::new(quorum),
@@ -209,7 +212,9 @@ impl ControllerHandle {
         loop {
             match self.quorum.propose(proposal.clone()).await {
                 Ok(reply) => return Ok(reply),
-                Err(ProposeError::NotLeader { leader: Some(leader) }) if leader != self.quorum.metrics().id => {
+                Err(ProposeError::NotLeader { leader: Some(leader) })
+                    if leader != self.quorum.metrics().id =>
+                {
                     return Err(SubmitError::NotLeader { leader: Some(leader) });
                 }
                 Err(ProposeError::NotLeader { .. }) => {
@@ -221,7 +226,10 @@ impl ControllerHandle {
     }
 
     /// Registers this broker, and answers its epoch. Each run of the process registers once, with its own incarnation.
-    pub async fn register_broker(&self, registration: Registration) -> Result<Result<i64, Failure>, SubmitError> {
+    pub async fn register_broker(
+        &self,
+        registration: Registration,
+    ) -> Result<Result<i64, Failure>, SubmitError> {
         let command = Command::RegisterBroker {
             id: registration.id,
             cluster_id: self.image().cluster_id.clone(),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::metrics::RaftMetrics;
 use openraft::{Config, Raft, ReadPolicy, SnapshotPolicy};
 use tidemark_core::metadata::{ClusterImage, Reply};
@@ -75,7 +75,10 @@ impl RaftQuorum {
         };
         let reached = restored.as_ref().and_then(|(head, _)| head.position);
         if content.purged > reached {
-            let why = format!("the log begins after {:?}, but the newest snapshot ends at {reached:?}", content.purged);
+            let why = format!(
+                "the log begins after {:?}, but the newest snapshot ends at {reached:?}",
+                content.purged
+            );
             return Err(StartError::Damaged { path: dir.to_owned(), why });
         }
         let is_new = content.vote.is_none() && content.last().is_none() && reached.is_none();
@@ -83,7 +86,8 @@ impl RaftQuorum {
         let writer = Writer::start(log, snapshots).map_err(io("start the writer of"))?;
         let store = LogStore::new(content, writer.clone());
         let (machine, image) = StateMachine::new(restored, session, writer.clone());
-        let raft = Raft::new(id, Arc::new(config()), NoPeers, store.clone(), machine).await.map_err(quorum_error)?;
+        let raft =
+            Raft::new(id, Arc::new(config()), NoPeers, store.clone(), machine).await.map_err(quorum_error)?;
         let quorum = RaftQuorum { raft, store, writer, snapshot_asked: AtomicBool::new(false) };
         match tokio::time::timeout(START_PATIENCE, quorum.come_up(id, voter, is_new)).await {
             Ok(Ok(())) => Ok((quorum, image)),
@@ -144,14 +148,22 @@ impl RaftQuorum {
         self.snapshot_if_grown().await;
         match result {
             Ok(response) => response.data.0.ok_or_else(|| {
-                ProposeError::Stopped("the command was applied before and its reply is no longer known".to_owned())
+                ProposeError::Stopped(
+                    "the command was applied before and its reply is no longer known".to_owned(),
+                )
             }),
             Err(RaftError::Fatal(error)) => Err(self.stopped(&error)),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. })))
-            | Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(ForwardToLeader { leader_id, .. }))) => {
-                Err(ProposeError::NotLeader { leader: leader_id })
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(ForwardToLeader {
+                leader_id,
+                ..
+            })))
+            | Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(ForwardToLeader {
+                leader_id,
+                ..
+            }))) => Err(ProposeError::NotLeader { leader: leader_id }),
+            Err(RaftError::APIError(error)) => {
+                unreachable!("only a change of voters fails like this: {error}")
             }
-            Err(RaftError::APIError(error)) => unreachable!("only a change of voters fails like this: {error}"),
         }
     }
 }

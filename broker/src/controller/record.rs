@@ -105,7 +105,8 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Recor
     if version != RECORD_VERSION {
         return Err(RecordError::Version(version));
     }
-    let (value, rest) = postcard::take_from_bytes(body).map_err(|error| RecordError::Malformed(error.to_string()))?;
+    let (value, rest) =
+        postcard::take_from_bytes(body).map_err(|error| RecordError::Malformed(error.to_string()))?;
     if !rest.is_empty() {
         return Err(RecordError::Malformed(format!("{} bytes too many", rest.len())));
     }

@@ -33,7 +33,8 @@ impl Sessions {
     /// Notes that the entry at `index` carries this proposal; false if it was applied before and must not be again.
     pub fn admit(&mut self, session: Uuid, sequence: u64, index: u64) -> bool {
         if !self.sessions.contains_key(&session) && self.sessions.len() >= SESSIONS_MAX {
-            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_index).map(|(id, _)| *id);
+            let oldest =
+                self.sessions.iter().min_by_key(|(_, session)| session.last_index).map(|(id, _)| *id);
             self.sessions.remove(&oldest.expect("the table is full"));
         }
         let session = self.sessions.entry(session).or_default();

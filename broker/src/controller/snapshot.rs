@@ -94,7 +94,8 @@ pub fn decode(bytes: &[u8]) -> Result<(SnapshotHead, ClusterImage), SnapshotErro
     let body = &bytes[PREFIX_LEN..];
     let malformed = |error: String| SnapshotError::Malformed(error);
     let head_len = usize::try_from(number(9)).ok().filter(|&len| len <= body.len());
-    let (head, image) = body.split_at(head_len.ok_or_else(|| malformed("the head is longer than the file".to_owned()))?);
+    let (head, image) =
+        body.split_at(head_len.ok_or_else(|| malformed("the head is longer than the file".to_owned()))?);
     let head = record::decode(head).map_err(|error| malformed(error.to_string()))?;
     let image = ClusterImage::decode_snapshot(image).map_err(|error| malformed(error.to_string()))?;
     Ok((head, image))

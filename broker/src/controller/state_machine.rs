@@ -141,8 +141,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<TypeConfig>, bytes: Bytes) -> io::Result<()> {
-        let (head, image) =
-            snapshot::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let (head, image) = snapshot::decode(&bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         let position = meta.last_log_id.as_ref().map(from_log_id);
         if head.position != position {
             let why = format!("the snapshot holds {:?}, {position:?} was announced", head.position);
@@ -160,8 +160,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Bytes>>> {
         let Some(bytes) = self.writer.read_snapshot().await? else { return Ok(None) };
-        let (head, image) =
-            snapshot::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let (head, image) = snapshot::decode(&bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         Ok(Some(SnapshotOf::<TypeConfig, Bytes> { meta: State { image, head }.meta(), snapshot: bytes }))
     }
 }

@@ -14,17 +14,20 @@ fn fresh() -> Fresh {
     Fresh { cluster_id: Uuid::from_u128(11), directory_id: Uuid::from_u128(12) }
 }
 
-/// Starts a controller in `/data` of the disk; `run` names the run of the process.
-async fn start(disk: Arc<dyn Disk>, data_dir: &Path, run: u128) -> Result<(Controller, DataDir), StartError> {
-    let held = DataDir::open(&disk, data_dir, 1, None, &fresh()).expect("the directory opens");
-    let options = StartOptions {
+fn options(disk: Arc<dyn Disk>, held: &DataDir, run: u128) -> StartOptions {
+    StartOptions {
         disk,
-        data_dir: data_dir.to_owned(),
+        data_dir: held.path().to_owned(),
         identity: held.identity().clone(),
         incarnation: Uuid::from_u128(run),
         features: BTreeMap::from([("metadata.version".to_owned(), 1)]),
-    };
-    Ok((Controller::start(options).await?, held))
+    }
+}
+
+/// Starts a controller in `data_dir` of the disk; `run` names the run of the process.
+async fn start(disk: Arc<dyn Disk>, data_dir: &Path, run: u128) -> Result<(Controller, DataDir), StartError> {
+    let held = DataDir::open(&disk, data_dir, 1, None, &fresh()).expect("the directory opens");
+    Ok((Controller::start(options(disk, &held, run)).await?, held))
 }
 
 async fn start_sim(disk: &SimDisk, run: u128) -> Controller {
@@ -32,7 +35,8 @@ async fn start_sim(disk: &SimDisk, run: u128) -> Controller {
 }
 
 fn registration() -> Registration {
-    Registration { id: 1, rack: None, endpoints: Vec::new(), directories: vec![Uuid::from_u128(12)] }
+    let endpoint = Endpoint { listener: "PLAINTEXT".to_owned(), host: "localhost".to_owned(), port: 9092 };
+    Registration { id: 1, rack: None, endpoints: vec![endpoint], directories: vec![Uuid::from_u128(12)] }
 }
 
 fn create(name: &str, id: u128) -> Command {
@@ -89,7 +93,10 @@ async fn a_restart_keeps_everything_and_registers_anew() {
     assert_eq!(handle.image().brokers, before.brokers);
     let second = handle.register_broker(registration()).await.unwrap().unwrap();
     assert!(second > first, "{second} after {first}");
-    assert!(handle.image().topic("kept").unwrap().partitions[0].leader_epoch > 0, "a new incarnation leads anew");
+    assert!(
+        handle.image().topic("kept").unwrap().partitions[0].leader_epoch > 0,
+        "a new incarnation leads anew"
+    );
     controller.shutdown().await;
 }
 
@@ -135,12 +142,10 @@ async fn starting_survives_power_failures_at_any_step() {
         let disk = SimDisk::new(step);
         disk.power_off_at(step);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let identity = DataDir::open(&shared, Path::new("/data"), 1, None, &fresh());
-        if identity.is_ok() {
-            drop(identity);
-            if let Ok((controller, _held)) = start(shared, Path::new("/data"), 1).await {
-                controller.shutdown().await;
-            }
+        if let Ok(held) = DataDir::open(&shared, Path::new("/data"), 1, None, &fresh())
+            && let Ok(controller) = Controller::start(options(shared, &held, 1)).await
+        {
+            controller.shutdown().await;
         }
         let controller = start_sim(&disk.crash(), 2).await;
         let image = controller.handle().image();
@@ -158,7 +163,9 @@ async fn a_snapshot_lets_the_log_be_purged_and_a_restart_reads_both() {
     assert!(create_topic(&handle, "early", 5).await);
     // More entries than a snapshot takes, submitted side by side so that consensus batches them.
     for _ in 0..12 {
-        let submits = (0..1000).map(|_| handle.submit(Command::DeleteTopics { topics: vec![TopicKey::Name("none".to_owned())] }));
+        let submits = (0..1000).map(|_| {
+            handle.submit(Command::DeleteTopics { topics: vec![TopicKey::Name("none".to_owned())] })
+        });
         for result in futures_util::future::join_all(submits).await {
             result.unwrap();
         }
@@ -221,20 +228,11 @@ async fn the_metadata_of_another_cluster_are_refused() {
     let disk = SimDisk::new(6);
     start_sim(&disk, 1).await.shutdown().await;
     let shared: Arc<dyn Disk> = Arc::new(disk);
-    let identity = Identity { cluster_id: "AAAAAAAAAAAAAAAAAAAAAQ".to_owned(), ..identity_of(&shared) };
-    let options = StartOptions {
-        disk: shared,
-        data_dir: "/data".into(),
-        identity,
-        incarnation: Uuid::from_u128(2),
-        features: BTreeMap::new(),
-    };
+    let held = DataDir::open(&shared, Path::new("/data"), 1, None, &fresh()).unwrap();
+    let mut options = options(shared, &held, 2);
+    options.identity.cluster_id = "AAAAAAAAAAAAAAAAAAAAAQ".to_owned();
     let error = Controller::start(options).await.err().expect("it is another cluster's");
     assert!(matches!(error, StartError::OtherCluster { .. }), "{error}");
-}
-
-fn identity_of(disk: &Arc<dyn Disk>) -> Identity {
-    DataDir::open(disk, Path::new("/data"), 1, None, &fresh()).unwrap().identity().clone()
 }
 
 #[tokio::test]

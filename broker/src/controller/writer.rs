@@ -81,7 +81,13 @@ impl Writer {
         let (failure_out, failure) = watch::channel(None);
         let (ended_out, ended) = watch::channel(false);
         let stopping = Arc::new(AtomicBool::new(false));
-        let state = WriterThread { log, snapshots, stopping: Arc::clone(&stopping), failure: failure_out, broken: None };
+        let state = WriterThread {
+            log,
+            snapshots,
+            stopping: Arc::clone(&stopping),
+            failure: failure_out,
+            broken: None,
+        };
         thread::Builder::new().name("metadata-log".to_owned()).spawn(move || {
             state.run(inbox);
             ended_out.send_replace(true);

@@ -81,7 +81,9 @@ fn any_changed_byte_of_the_identity_is_noticed() {
         match open(&disk, 1, Some(CLUSTER)) {
             Err(DataDirError::Damaged { .. }) => {}
             // The newline at the very end and the quotes around the checksum say nothing.
-            other => assert_eq!(*other.expect("what is believed is right").identity(), identity, "byte {byte}"),
+            other => {
+                assert_eq!(*other.expect("what is believed is right").identity(), identity, "byte {byte}")
+            }
         }
         sim.flip(meta, bit).unwrap();
     }
@@ -103,7 +105,8 @@ fn a_second_process_is_refused_and_told_who_holds_it() {
 fn an_unknown_layout_version_is_refused() {
     let (_, disk) = simulated();
     drop(open(&disk, 1, None).unwrap());
-    let mut text = String::from("version = 9\ncluster_id = \"x\"\nnode_id = 1\ndirectory_id = \"x\"\nraft_id = 1\n");
+    let mut text =
+        String::from("version = 9\ncluster_id = \"x\"\nnode_id = 1\ndirectory_id = \"x\"\nraft_id = 1\n");
     text.push_str(&format!("checksum = \"{:08x}\"\n", crc32fast::hash(text.as_bytes())));
     let file: Arc<dyn File> = disk.open(Path::new("/data/meta.toml"), OpenMode::ReadWrite).unwrap();
     file.set_len(0).unwrap();

@@ -33,7 +33,8 @@ fn position(index: u64) -> LogPosition {
 
 /// An entry whose stored form takes about `size` bytes.
 fn entry(index: u64, size: usize) -> LogRecord {
-    let voter = super::super::quorum::Voter { broker_id: 1, directory_id: Uuid::nil(), address: "x".repeat(size) };
+    let voter =
+        super::super::quorum::Voter { broker_id: 1, directory_id: Uuid::nil(), address: "x".repeat(size) };
     let members = StoredMembers { configs: vec![[1].into()], nodes: [(1, voter)].into() };
     LogRecord::Entry(StoredEntry { position: position(index), payload: StoredPayload::Membership(members) })
 }
@@ -48,7 +49,8 @@ fn synced_records_are_there_again() {
     let (mut log, content) = open(&disk);
     assert_eq!(content, LogContent::default());
     let vote = Ballot { term: 3, candidate: 1, granted: true };
-    let records = [LogRecord::Vote(vote), entry(0, 10), entry(1, 10), LogRecord::Committed(Some(position(1)))];
+    let records =
+        [LogRecord::Vote(vote), entry(0, 10), entry(1, 10), LogRecord::Committed(Some(position(1)))];
     log.write(&records.clone().map(|record| record.encode()), true).unwrap();
     let (_, content) = open(&disk.crash());
     assert_eq!(content.to_records(), records);
@@ -135,7 +137,12 @@ fn a_full_disk_leaves_the_log_as_it_was() {
 }
 
 /// One life of a log that ends in a power failure at the `cut`-th change: what was written, and how much of it was synced.
-fn live_until_power_fails(disk: &SimDisk, rng: &mut Rng, written: &mut LogContent, acked: &mut LogContent) -> io::Result<()> {
+fn live_until_power_fails(
+    disk: &SimDisk,
+    rng: &mut Rng,
+    written: &mut LogContent,
+    acked: &mut LogContent,
+) -> io::Result<()> {
     let opened = LogFile::open(&shared(disk), &dir());
     let Ok((mut log, content)) = opened else {
         assert!(disk.is_off(), "only a power failure may keep it from opening: {opened:?}");
@@ -186,11 +193,14 @@ fn assert_between(acked: &LogContent, found: &LogContent, written: &LogContent) 
     assert!(found.purged <= written.purged && found.purged >= acked.purged);
     for entry in &acked.entries {
         let index = entry.position.index;
-        if committed.is_some_and(|committed| index <= committed) && found.purged.is_none_or(|purged| index > purged.index) {
+        if committed.is_some_and(|committed| index <= committed)
+            && found.purged.is_none_or(|purged| index > purged.index)
+        {
             assert!(found.entries.contains(entry), "entry {index} is lost");
         }
     }
-    let known = |vote: &Option<Ballot>| *vote == acked.vote || vote.map(|v| v.term) >= acked.vote.map(|v| v.term);
+    let known =
+        |vote: &Option<Ballot>| *vote == acked.vote || vote.map(|v| v.term) >= acked.vote.map(|v| v.term);
     assert!(known(&found.vote), "the vote went back from {:?} to {:?}", acked.vote, found.vote);
 }
 
@@ -203,10 +213,12 @@ fn what_was_synced_survives_power_failures() {
         let (mut written, mut acked) = (LogContent::default(), LogContent::default());
         for _ in 0..6 {
             disk.power_off_at(1 + rng.index(60) as u64);
-            live_until_power_fails(&disk, &mut rng, &mut written, &mut acked).expect_err("lives end by power failure");
+            live_until_power_fails(&disk, &mut rng, &mut written, &mut acked)
+                .expect_err("lives end by power failure");
             disk = disk.crash();
         }
-        let (_, content) = LogFile::open(&shared(&disk), &dir()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let (_, content) =
+            LogFile::open(&shared(&disk), &dir()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         assert_between(&acked, &content, &written);
     }
 }

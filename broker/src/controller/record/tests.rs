@@ -26,7 +26,8 @@ fn payloads() -> impl Strategy<Value = StoredPayload> {
 
 fn records() -> impl Strategy<Value = LogRecord> {
     prop_oneof![
-        (positions(), payloads()).prop_map(|(position, payload)| LogRecord::Entry(StoredEntry { position, payload })),
+        (positions(), payloads())
+            .prop_map(|(position, payload)| LogRecord::Entry(StoredEntry { position, payload })),
         (any::<u64>(), any::<u64>(), any::<bool>())
             .prop_map(|(term, candidate, granted)| LogRecord::Vote(Ballot { term, candidate, granted })),
         proptest::option::of(positions()).prop_map(LogRecord::Committed),
