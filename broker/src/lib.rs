@@ -12,3 +12,8 @@ pub mod data_dir;
 
 pub mod partition;
 pub mod replica;
+
+pub mod broker;
+pub mod config;
+pub mod server;
+pub mod transport;

@@ -1,0 +1,359 @@
+//! The composition root: builds the parts of a broker in order, opens the ports last, and stops in reverse.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use prometheus::Registry;
+use tidemark_core::metadata::broker_config::NodeFacts;
+use tidemark_core::metadata::{BrokerConfigs, BrokerSettings, ClusterImage, Endpoint};
+use tidemark_protocol::types::BrokerId;
+use tidemark_storage::disk::Disk;
+use tidemark_storage::log::LogContext;
+use tidemark_storage::metrics::LogMetrics;
+use tidemark_storage::tail::TailBudget;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::NodeConfig;
+use crate::controller::{self, Controller, Registration};
+use crate::data_dir::{DataDir, DataDirError, Fresh};
+use crate::replica::{self, ReplicaManager, ReplicaOptions};
+use crate::runtime::{RuntimeConfig, Runtimes};
+use crate::server::budget::RequestBudget;
+use crate::server::fetch_session::FetchSessions;
+use crate::server::handlers::init_producer_id::ProducerIds;
+use crate::server::listener::Listener;
+use crate::server::metrics::ServerMetrics;
+use crate::server::{Ctx, listener};
+use crate::transport::{self, BoundPort};
+
+/// How long a stopping broker may take to flush and close its partitions.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// Where a running broker listens.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Each Kafka listener with its bound address.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin port.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory is another's, in use, or unreadable.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A port could not be bound.
+    #[error("cannot listen on {address} ({what}): {source}")]
+    Port {
+        /// Which port.
+        what: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The metadata quorum.
+    #[error(transparent)]
+    Controller(#[from] controller::StartError),
+    /// The registration was refused.
+    #[error("the controller refused this broker: {0}")]
+    Registration(String),
+    /// The partitions.
+    #[error(transparent)]
+    Replicas(#[from] replica::StartError),
+    /// Threads or metrics.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A running broker.
+pub struct Broker {
+    addresses: Addresses,
+    cluster_id: String,
+    controller: Controller,
+    replicas: Arc<ReplicaManager>,
+    runtimes: Runtimes,
+    data_dir: DataDir,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    background: Vec<JoinHandle<()>>,
+}
+
+/// The ports of a node, bound but not open.
+struct Ports {
+    listeners: Vec<(String, SocketAddr, BoundPort)>,
+    admin: Option<(SocketAddr, BoundPort)>,
+}
+
+impl Broker {
+    /// Starts a broker; when this returns, clients are served.
+    pub async fn start(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Broker, StartError> {
+        let fresh = Fresh { cluster_id: fresh_cluster_id(config), directory_id: Uuid::new_v4() };
+        let data_dir =
+            DataDir::open(&disk, &config.data_dir, config.node_id, config.cluster_id.as_deref(), &fresh)?;
+        let ports = Ports::bind(config)?;
+        let controller = Controller::start(controller::StartOptions {
+            disk: Arc::clone(&disk),
+            data_dir: config.data_dir.clone(),
+            identity: data_dir.identity().clone(),
+            incarnation: Uuid::new_v4(),
+        })
+        .await?;
+        let handle = controller.handle();
+        register(config, &data_dir, &handle, &ports).await?;
+
+        let registry = Registry::new();
+        let runtimes = start_runtimes(config)?;
+        let tail = Arc::new(TailBudget::new(config.tail_bytes_max));
+        let settings =
+            Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
+        let log = Arc::new(LogContext {
+            disk: Arc::clone(&disk),
+            tail: Arc::clone(&tail),
+            metrics: Arc::new(LogMetrics::default()),
+            producer_expiration_ms: settings.load().producer_id_expiration_ms.into(),
+        });
+        let replicas = ReplicaManager::start(
+            ReplicaOptions {
+                me: config.node_id,
+                dir: config.data_dir.clone(),
+                log: Arc::clone(&log),
+                clock: clock.clone(),
+                runtimes: runtimes.clone(),
+                configs: config.kafka.clone(),
+            },
+            handle.watch(),
+        )?;
+        let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
+        let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
+        let ctx = Arc::new(Ctx {
+            node_id: config.node_id,
+            data_dir: config.data_dir.clone(),
+            disk,
+            configs: config.kafka.clone(),
+            facts: facts(config, &ports),
+            clock,
+            controller: handle.clone(),
+            replicas: Arc::clone(&replicas),
+            sessions: FetchSessions::new(slots(&settings.load()), fresh_session_id()),
+            request_budget,
+            producer_ids: ProducerIds::default(),
+            metrics,
+            settings: Arc::clone(&settings),
+        });
+        let (stop, stopping) = watch::channel(false);
+        let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
+        let mut broker = Broker {
+            addresses: ports.addresses(),
+            cluster_id: data_dir.identity().cluster_id.clone(),
+            controller,
+            replicas,
+            runtimes,
+            data_dir,
+            stop,
+            listeners: JoinSet::new(),
+            background: vec![tokio::spawn(follow)],
+        };
+        broker.open(ports, &ctx, &stopping)?;
+        Ok(broker)
+    }
+
+    /// Opens the ports: from here on clients get in.
+    fn open(
+        &mut self,
+        ports: Ports,
+        ctx: &Arc<Ctx>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        for (name, address, port) in ports.listeners {
+            let refused = |source| StartError::Port { what: format!("listener {name}"), address, source };
+            let listener: Listener = listener::Listener::open(&name, port).map_err(refused)?;
+            self.listeners.spawn(listener.serve(Arc::clone(ctx), stopping.clone()));
+        }
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The cluster it belongs to.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// Becomes `Some(why)` when the metadata could not be written any more: the process must end.
+    pub fn metadata_failure(&self) -> watch::Receiver<Option<String>> {
+        self.controller.handle().failure()
+    }
+
+    /// Stops: no new connections, answers in the making leave, partitions are flushed and closed, the directory is
+    /// marked clean.
+    pub async fn stop(mut self) {
+        // The receivers may all be gone already; then there is nobody left to tell.
+        let _ = self.stop.send(true);
+        while self.listeners.join_next().await.is_some() {}
+        let report = self.replicas.shutdown(CLOSE_TIME_MAX).await;
+        self.controller.shutdown().await;
+        for task in self.background {
+            task.abort();
+        }
+        self.runtimes.stop();
+        if !report.clean {
+            tracing::warn!(
+                "stopped before every partition was closed; the next start checks their last writes"
+            );
+        }
+        drop(self.data_dir);
+    }
+}
+
+impl Ports {
+    fn bind(config: &NodeConfig) -> Result<Ports, StartError> {
+        let bind = |what: String, address: SocketAddr| {
+            let refused = |source| StartError::Port { what: what.clone(), address, source };
+            let port = transport::bind(address).map_err(refused)?;
+            let bound = port.local_address().map_err(refused)?;
+            Ok::<_, StartError>((bound, port))
+        };
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let (bound, port) = bind(format!("listener {}", listener.name), listener.bind)?;
+            listeners.push((listener.name.clone(), bound, port));
+        }
+        let admin = config.admin.map(|address| bind("admin".to_owned(), address)).transpose()?;
+        Ok(Ports { listeners, admin })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            listeners: self.listeners.iter().map(|(name, address, _)| (name.clone(), *address)).collect(),
+            admin: self.admin.as_ref().map(|(address, _)| *address),
+        }
+    }
+
+    /// What clients are told, listener by listener.
+    fn endpoints(&self, config: &NodeConfig) -> Vec<Endpoint> {
+        self.listeners
+            .iter()
+            .map(|(name, bound, _)| {
+                let advertised = config.listeners.iter().find(|listener| listener.name == *name);
+                let (host, port) = advertised
+                    .and_then(|listener| listener.advertise.clone())
+                    .unwrap_or_else(|| (host_of(*bound), bound.port()));
+                Endpoint { listener: name.clone(), host, port }
+            })
+            .collect()
+    }
+}
+
+/// A bound address as a host clients can connect to: an unspecified one is this machine.
+fn host_of(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() }
+}
+
+fn fresh_cluster_id(config: &NodeConfig) -> Uuid {
+    config
+        .cluster_id
+        .as_deref()
+        .and_then(tidemark_protocol::types::TopicId::parse)
+        .map_or_else(Uuid::new_v4, |id| id.0)
+}
+
+/// `queued.max.request.bytes` where it is set, else the node's own default.
+fn request_bytes_max(config: &NodeConfig, settings: &BrokerSettings) -> usize {
+    match usize::try_from(settings.queued_max_request_bytes) {
+        Ok(bytes) if bytes > 0 => bytes,
+        _ => config.request_bytes_max,
+    }
+}
+
+fn slots(settings: &BrokerSettings) -> usize {
+    usize::try_from(settings.fetch_session_cache_slots).unwrap_or(0)
+}
+
+/// Sessions of an earlier life of this broker must not meet this one's: ids start at a random place.
+fn fresh_session_id() -> i32 {
+    (Uuid::new_v4().as_u128() & 0x3fff_ffff) as i32
+}
+
+fn start_runtimes(config: &NodeConfig) -> Result<Runtimes, StartError> {
+    let mut threads = RuntimeConfig::default();
+    if let Some(count) = config.log_threads {
+        threads.log_threads = count;
+    }
+    Runtimes::start(threads).map_err(|error| StartError::Other(format!("cannot start threads: {error}")))
+}
+
+async fn register(
+    config: &NodeConfig,
+    data_dir: &DataDir,
+    controller: &controller::ControllerHandle,
+    ports: &Ports,
+) -> Result<(), StartError> {
+    let registration = Registration {
+        id: config.node_id,
+        rack: config.rack.clone(),
+        endpoints: ports.endpoints(config),
+        directories: vec![data_dir.identity().directory_id],
+    };
+    match controller.register_broker(registration).await {
+        Ok(Ok(_epoch)) => Ok(()),
+        Ok(Err(failure)) => Err(StartError::Registration(failure.message)),
+        Err(error) => Err(StartError::Registration(error.to_string())),
+    }
+}
+
+/// What the node reports of itself under Kafka's names.
+fn facts(config: &NodeConfig, ports: &Ports) -> NodeFacts {
+    let list = |entries: Vec<(String, String)>| {
+        entries.iter().map(|(name, at)| format!("{name}://{at}")).collect::<Vec<_>>().join(",")
+    };
+    let bound =
+        ports.listeners.iter().map(|(name, address, _)| (name.clone(), address.to_string())).collect();
+    let advertised = ports
+        .endpoints(config)
+        .into_iter()
+        .map(|endpoint| (endpoint.listener, format!("{}:{}", endpoint.host, endpoint.port)))
+        .collect();
+    let id = config.node_id.to_string();
+    let data_dir: PathBuf = config.data_dir.clone();
+    let mut values = BTreeMap::from([
+        ("node.id", id.clone()),
+        ("broker.id", id),
+        ("process.roles", "broker,controller".to_owned()),
+        ("listeners", list(bound)),
+        ("advertised.listeners", list(advertised)),
+        ("log.dirs", data_dir.to_string_lossy().into_owned()),
+    ]);
+    if let Some(rack) = &config.rack {
+        values.insert("broker.rack", rack.clone());
+    }
+    NodeFacts { values }
+}
+
+/// Keeps the effective broker settings in step with the dynamic ones.
+async fn follow_settings(
+    configs: BrokerConfigs,
+    node_id: BrokerId,
+    mut images: watch::Receiver<Arc<ClusterImage>>,
+    settings: Arc<ArcSwap<BrokerSettings>>,
+) {
+    while images.changed().await.is_ok() {
+        let image = images.borrow_and_update().clone();
+        let now = configs.settings(&image, node_id);
+        if **settings.load() != now {
+            settings.store(Arc::new(now));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The node's configuration: `tidemark.toml`, the environment and `--set`, merged, checked as a whole, and typed.
+//!
+//! Precedence: `--set` > environment > file > default. Every problem is reported at once, with where the value came
+//! from. Keys below `kafka.` are Kafka's own, checked by the table of broker configs in `core`.
+
+pub mod keys;
+pub mod layers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tidemark_core::metadata::BrokerConfigs;
+use tidemark_protocol::types::BrokerId;
+
+pub use layers::{Layers, Origin, Problem, Problems};
+
+/// A node's configuration, checked.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// `node.id`.
+    pub node_id: BrokerId,
+    /// `node.data_dir`.
+    pub data_dir: PathBuf,
+    /// `node.rack`.
+    pub rack: Option<String>,
+    /// `cluster.id`: the identity an empty data directory is given; drawn at random when not set.
+    pub cluster_id: Option<String>,
+    /// `listener.NAME.*`, in the order of their names.
+    pub listeners: Vec<ListenerConfig>,
+    /// `admin.bind`; `None` for `off`.
+    pub admin: Option<SocketAddr>,
+    /// `log.format`.
+    pub log_format: LogFormat,
+    /// `log.filter`.
+    pub log_filter: String,
+    /// `memory.requests`: bytes of requests in work.
+    pub request_bytes_max: usize,
+    /// `memory.tail`: bytes of recent batches kept for consumers at the end of the log.
+    pub tail_bytes_max: usize,
+    /// `threads.log`; `None` chooses by the machine.
+    pub log_threads: Option<usize>,
+    /// `kafka.*`.
+    pub kafka: BrokerConfigs,
+}
+
+/// A port for Kafka clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Kafka's listener name.
+    pub name: String,
+    /// Address to bind; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Host and port that clients are told; the bound ones when not set.
+    pub advertise: Option<(String, u16)>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl NodeConfig {
+    /// Types the merged values; all problems at once.
+    pub fn from_layers(layers: &Layers) -> Result<NodeConfig, Problems> {
+        let mut reader = layers.reader();
+        let config = NodeConfig {
+            node_id: reader.int("node.id", 0, i64::from(i32::MAX)) as BrokerId,
+            data_dir: PathBuf::from(reader.text("node.data_dir")),
+            rack: reader.optional("node.rack"),
+            cluster_id: reader.cluster_id(),
+            listeners: reader.listeners(),
+            admin: reader.admin(),
+            log_format: match reader.one_of("log.format", &["text", "json"]).as_str() {
+                "json" => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+            log_filter: reader.text("log.filter"),
+            request_bytes_max: reader.bytes("memory.requests", 1 << 20),
+            tail_bytes_max: reader.bytes("memory.tail", 0),
+            log_threads: match reader.int("threads.log", 0, 64) {
+                0 => None,
+                count => usize::try_from(count).ok(),
+            },
+            kafka: reader.kafka(),
+        };
+        reader.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Config requests between wire and controller: resource names, operations, results.
+
+use tidemark_core::metadata::reply::ConfigResult;
+use tidemark_core::metadata::{Command, ConfigAlteration, ConfigResource, Failure, Reply};
+use tidemark_protocol::error_code::ErrorCode;
+
+use super::Ctx;
+use super::topics;
+
+/// The resource type of a broker's loggers, which the quorum does not store.
+pub const BROKER_LOGGER: i8 = 8;
+
+/// Reads a resource as requests name it: 2 topic, 4 broker (empty name: all brokers), 16 client metrics, 32 group.
+pub fn resource(kind: i8, name: &str) -> Result<ConfigResource, Failure> {
+    Ok(match kind {
+        2 => ConfigResource::Topic(name.to_owned()),
+        4 if name.is_empty() => ConfigResource::BrokerDefault,
+        4 => ConfigResource::Broker(name.parse().map_err(|_| {
+            Failure::new(
+                ErrorCode::InvalidRequest,
+                format!("Unable to parse broker name as a base 10 number: {name}"),
+            )
+        })?),
+        16 => ConfigResource::ClientMetrics(name.to_owned()),
+        32 => ConfigResource::Group(name.to_owned()),
+        other => {
+            let message = format!("Unexpected resource type: {other}");
+            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        }
+    })
+}
+
+/// Alters resources, each all or nothing; one result for each item, in order. Items that could not be read keep theirs.
+pub async fn alter(
+    ctx: &Ctx,
+    items: Vec<Result<ConfigAlteration, Failure>>,
+    validate_only: bool,
+) -> Vec<Result<(), Failure>> {
+    let alterations: Vec<ConfigAlteration> =
+        items.iter().filter_map(|item| item.as_ref().ok().cloned()).collect();
+    let mut decided = if alterations.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        let count = alterations.len();
+        let command = Command::AlterConfigs { alterations, statics: ctx.statics() };
+        match topics::run(ctx, &ctx.image(), command, validate_only).await {
+            Ok(Reply::ConfigsAltered(results)) => {
+                results.into_iter().map(|ConfigResult { result, .. }| result).collect::<Vec<_>>().into_iter()
+            }
+            Ok(_) => Vec::new().into_iter(),
+            Err(failure) => vec![Err(failure); count].into_iter(),
+        }
+    };
+    items
+        .into_iter()
+        .map(|item| match item {
+            Ok(_) => decided.next().unwrap_or_else(|| {
+                Err(Failure::new(
+                    ErrorCode::UnknownServerError,
+                    "the controller answered for too few resources",
+                ))
+            }),
+            Err(failure) => Err(failure),
+        })
+        .collect()
+}

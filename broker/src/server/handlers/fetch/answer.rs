@@ -1,0 +1,90 @@
+//! The answer to a fetch: which partitions it carries, and its bytes around the records.
+
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::fetch_response::{FetchPartitionHead, FetchResponseEncoder, Part as Encoded};
+use tidemark_protocol::types::TopicId;
+
+use super::super::super::fetch_session::{Fetching, Told, TopicRef};
+use super::super::super::reply::{Part, Reply};
+use super::super::super::{Ctx, RequestContext};
+use super::read::{PartitionRead, Round, Target};
+
+/// A whole request that failed: the code and nothing else.
+pub(super) fn refused(context: &RequestContext, code: ErrorCode) -> Reply {
+    let encoder: FetchResponseEncoder<Part> =
+        FetchResponseEncoder::new(context.version, context.correlation_id, 0, code, 0, 0);
+    reply(encoder.finish(&[]))
+}
+
+/// Encodes what was read; in an incremental session only what is news.
+pub(super) fn encode(
+    ctx: &Ctx,
+    context: &RequestContext,
+    fetching: &Fetching,
+    targets: &[Target],
+    round: Round,
+) -> Reply {
+    let told: Vec<Told> = round.parts.iter().map(told).collect();
+    let carried = fetching.tell(&told);
+    let mut parts: Vec<(&Target, PartitionRead)> = targets
+        .iter()
+        .zip(round.parts)
+        .zip(carried)
+        .filter_map(|(part, carried)| carried.then_some(part))
+        .collect();
+    // Session order may interleave topics; the answer lists each run of one topic together.
+    let topics = parts.chunk_by(|(a, _), (b, _)| a.asked.topic == b.asked.topic).count();
+    let mut encoder = FetchResponseEncoder::new(
+        context.version,
+        context.correlation_id,
+        0,
+        ErrorCode::None,
+        fetching.session_id(),
+        topics,
+    );
+    let mut bytes = 0;
+    for run in parts.chunk_by_mut(|(a, _), (b, _)| a.asked.topic == b.asked.topic) {
+        match &run[0].0.asked.topic {
+            TopicRef::Name(name) => encoder.topic(name, TopicId::ZERO, run.len()),
+            TopicRef::Id(id) => encoder.topic("", *id, run.len()),
+        }
+        for (target, part) in run {
+            bytes += part.bytes;
+            let records = std::mem::take(&mut part.records);
+            encoder.partition(&head(target, part), records, part.bytes);
+        }
+    }
+    ctx.metrics.bytes_out(bytes);
+    reply(encoder.finish(&[]))
+}
+
+fn head(target: &Target, part: &PartitionRead) -> FetchPartitionHead<'static> {
+    FetchPartitionHead {
+        index: target.asked.partition,
+        error: part.error,
+        high_watermark: part.high_watermark,
+        last_stable_offset: part.last_stable,
+        log_start_offset: part.log_start,
+        aborted: None,
+        preferred_read_replica: -1,
+        diverging: part.diverging,
+        current_leader: None,
+    }
+}
+
+fn told(part: &PartitionRead) -> Told {
+    let has_news = part.bytes > 0 || part.error != ErrorCode::None || part.diverging.is_some();
+    Told { high_watermark: part.high_watermark, log_start: part.log_start, has_news }
+}
+
+fn reply(parts: Vec<Encoded<Part>>) -> Reply {
+    Reply::Parts(
+        parts
+            .into_iter()
+            .map(|part| match part {
+                Encoded::Skeleton(bytes) => Part::Bytes(bytes),
+                Encoded::Records(part) => part,
+            })
+            .collect(),
+    )
+}

@@ -1,0 +1,61 @@
+//! Accepts connections on one listener and starts a task for each.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, DRAIN_TIME_MAX};
+use super::{Ctx, ListenerInfo};
+use crate::transport::{self, BoundPort};
+
+/// An open port.
+pub struct Listener {
+    socket: TcpListener,
+    info: Arc<ListenerInfo>,
+}
+
+impl Listener {
+    /// Opens a bound port to clients.
+    pub fn open(name: &str, port: BoundPort) -> io::Result<Self> {
+        Ok(Listener { socket: port.listen()?, info: Arc::new(ListenerInfo { name: name.to_owned() }) })
+    }
+
+    /// Accepts until `shutdown`, then waits a bounded time for the connections to finish their answers.
+    pub async fn serve(self, ctx: Arc<Ctx>, mut shutdown: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        let stop = shutdown.clone();
+        loop {
+            tokio::select! { biased;
+                () = super::stopped(&mut shutdown) => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, address)) => {
+                        if let Err(error) = transport::prepare(&stream) {
+                            tracing::debug!(%address, %error, "connection lost before it began");
+                            continue;
+                        }
+                        ctx.metrics.connection_opened();
+                        let connection = Connection::new(ctx.clone(), self.info.clone(), stream, address);
+                        connections.spawn(connection.run(stop.clone()));
+                    }
+                    // Out of descriptors or memory: the connections that exist go on, and one of them ending makes room.
+                    Err(error) => {
+                        tracing::error!(%error, listener = %self.info.name, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(self.socket);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
+            tracing::warn!(listener = %self.info.name, "connections cut at shutdown: their answers took too long");
+        }
+    }
+}
+
+/// Pause after a failed accept, so that a broker without descriptors does not spin.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

@@ -1,0 +1,191 @@
+//! Topic changes on behalf of requests: what the proposer chooses (ids, placement) and the wait until it can be used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_core::metadata::reply::TopicResult;
+use tidemark_core::metadata::{
+    ClusterImage, Command, Failure, NewPartitions, NewTopic, Reply, decide, placement,
+};
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::types::{BrokerId, TopicId};
+use uuid::Uuid;
+
+use super::Ctx;
+use super::error::of_submit;
+
+/// Bound on waiting for a committed change to reach this node's own partitions; far above what one node needs.
+const APPLY_TIME_MAX: Duration = Duration::from_secs(30);
+
+pub use tidemark_core::metadata::topic_name::is_internal;
+
+/// Replicas whose broker is fenced or gone.
+pub fn offline<'a>(image: &'a ClusterImage, replicas: &'a [BrokerId]) -> impl Iterator<Item = BrokerId> + 'a {
+    replicas.iter().copied().filter(|id| image.brokers.get(id).is_none_or(|broker| broker.fenced))
+}
+
+/// A topic as a request asks for it; −1 takes the default.
+pub struct TopicRequest {
+    /// Name, not yet validated.
+    pub name: String,
+    /// Partitions or −1.
+    pub partitions: i32,
+    /// Replication factor or −1.
+    pub replication_factor: i16,
+    /// Replicas by partition, when the request assigns them.
+    pub manual: Vec<(i32, Vec<BrokerId>)>,
+    /// Overrides.
+    pub configs: Vec<(String, Option<String>)>,
+}
+
+/// Creates topics, or only checks that they could be. The results keep the order of the request; when they are there,
+/// this node serves the new partitions.
+pub async fn create(
+    ctx: &Ctx,
+    requests: Vec<TopicRequest>,
+    validate_only: bool,
+) -> Result<Vec<TopicResult>, Failure> {
+    let image = ctx.image();
+    let topics = requests.into_iter().map(|request| choose(ctx, &image, request)).collect();
+    let command = Command::CreateTopics { topics, statics: ctx.statics() };
+    match run(ctx, &image, command, validate_only).await? {
+        Reply::TopicsCreated(results) => Ok(results),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Draws the identity of a topic and places its replicas.
+fn choose(ctx: &Ctx, image: &ClusterImage, request: TopicRequest) -> NewTopic {
+    let id = fresh_topic_id();
+    let settings = ctx.settings();
+    let partitions = if request.partitions == -1 { settings.num_partitions } else { request.partitions };
+    let replication_factor = match request.replication_factor {
+        -1 => settings.default_replication_factor,
+        asked => asked,
+    };
+    let placement = match (usize::try_from(partitions), usize::try_from(replication_factor)) {
+        (Ok(partitions), Ok(replicas)) if request.manual.is_empty() && partitions <= PARTITIONS_MAX => {
+            placement::place(image, 0, partitions, replicas, id.0.as_u64_pair().1).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    NewTopic {
+        name: request.name,
+        id,
+        partitions: request.partitions,
+        replication_factor: request.replication_factor,
+        manual: request.manual,
+        placement,
+        configs: request.configs,
+    }
+}
+
+/// Partitions a single request may ask for; a larger number is refused before anything is placed.
+pub const PARTITIONS_MAX: usize = 100_000;
+
+/// A random identity whose text does not look like an option to command-line tools.
+fn fresh_topic_id() -> TopicId {
+    loop {
+        let id = TopicId(Uuid::new_v4());
+        if !id.is_zero() && !id.to_string().starts_with('-') {
+            return id;
+        }
+    }
+}
+
+/// Adds partitions to topics, or only checks.
+pub async fn add_partitions(
+    ctx: &Ctx,
+    requests: Vec<(String, i32, Option<Vec<Vec<BrokerId>>>)>,
+    validate_only: bool,
+) -> Result<Vec<TopicResult>, Failure> {
+    let image = ctx.image();
+    let topics = requests
+        .into_iter()
+        .map(|(topic, count, manual)| {
+            let placement = match (&manual, image.topic(&topic)) {
+                (None, Some(existing)) => place_more(&image, existing, count),
+                _ => Vec::new(),
+            };
+            NewPartitions { topic, count, manual, placement }
+        })
+        .collect();
+    match run(ctx, &image, Command::CreatePartitions { topics }, validate_only).await? {
+        Reply::PartitionsCreated(results) => Ok(results),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn place_more(
+    image: &ClusterImage,
+    topic: &tidemark_core::metadata::TopicImage,
+    count: i32,
+) -> Vec<Vec<BrokerId>> {
+    let existing = topic.partitions.len();
+    let added = usize::try_from(count).unwrap_or(0).saturating_sub(existing);
+    if added > PARTITIONS_MAX {
+        return Vec::new();
+    }
+    let seed = topic.id.0.as_u64_pair().1;
+    placement::place(image, existing, added, topic.replication_factor(), seed).unwrap_or_default()
+}
+
+/// Proposes a command and waits until this node has applied it; for `validate_only` only decides it.
+pub async fn run(
+    ctx: &Ctx,
+    image: &ClusterImage,
+    command: Command,
+    validate_only: bool,
+) -> Result<Reply, Failure> {
+    if validate_only {
+        return Ok(decide(image, &command, image.version + 1).reply);
+    }
+    let reply = ctx.controller.submit(command).await.map_err(|error| of_submit(&error))?;
+    let version = ctx.image().version;
+    let applied = tokio::time::timeout(APPLY_TIME_MAX, ctx.replicas.wait_applied(version)).await;
+    applied.map_err(|_| {
+        Failure::new(
+            ErrorCode::RequestTimedOut,
+            "The change is committed, but this broker has not applied it yet.",
+        )
+    })?;
+    Ok(reply)
+}
+
+fn unexpected(reply: &Reply) -> Failure {
+    Failure::new(ErrorCode::UnknownServerError, format!("the controller answered something else: {reply:?}"))
+}
+
+/// Creates the topics that a client named in Metadata and that do not exist; failures show in the answer that follows.
+pub async fn auto_create(ctx: &Arc<Ctx>, names: Vec<String>) {
+    let requests = names
+        .into_iter()
+        .filter(|name| !is_internal(name) && *name != "__cluster_metadata")
+        .map(|name| TopicRequest {
+            name,
+            partitions: -1,
+            replication_factor: -1,
+            manual: Vec::new(),
+            configs: Vec::new(),
+        })
+        .collect::<Vec<_>>();
+    if requests.is_empty() {
+        return;
+    }
+    match create(ctx, requests, false).await {
+        Ok(results) => {
+            for result in results {
+                match (&result.name, &result.result) {
+                    (Some(topic), Ok(shape)) => {
+                        tracing::info!(topic, partitions = shape.partitions, "topic created on first use");
+                    }
+                    (topic, Err(failure)) => {
+                        tracing::debug!(?topic, %failure, "topic not created on first use")
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Err(failure) => tracing::warn!(%failure, "topics not created on first use"),
+    }
+}

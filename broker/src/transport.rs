@@ -1,0 +1,41 @@
+//! Sockets: the one place that binds and accepts, so that a simulated network can take its place.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Pending connections the kernel queues for us; a reconnect storm of thousands of clients fits.
+const LISTEN_BACKLOG: i32 = 4096;
+
+/// A bound port that refuses connections until it listens: clients must not get in before the broker can serve.
+pub struct BoundPort(Socket);
+
+/// Binds `address`. A restarted broker gets its port back at once (SO_REUSEADDR).
+pub fn bind(address: SocketAddr) -> io::Result<BoundPort> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(BoundPort(socket))
+}
+
+impl BoundPort {
+    /// The address that is bound, with the real port where 0 was asked.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Opens the port.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(LISTEN_BACKLOG)?;
+        TcpListener::from_std(self.0.into())
+    }
+}
+
+/// Sets what every accepted connection wants: answers leave at once, dead peers are noticed.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_keepalive(true)
+}
