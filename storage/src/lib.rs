@@ -11,4 +11,5 @@ pub mod journal;
 pub mod log;
 pub mod metrics;
 pub mod producer;
+pub mod segment;
 pub mod tail;

@@ -46,6 +46,6 @@ pub struct LogMetrics {
     pub failed_logs: Counter,
     /// Indexes rebuilt from their segment.
     pub rebuilt_indexes: Counter,
-    /// Level: sealed segment files kept open.
-    pub open_sealed_files: Counter,
+    /// Level: segments kept open for readers.
+    pub open_segments: Counter,
 }

@@ -1,0 +1,79 @@
+//! The producer state of a log: loaded when an idempotent producer first writes, replayed from the last snapshot on.
+
+use tidemark_protocol::batch::control::{ControlType, EndTransactionMarker};
+use tidemark_protocol::batch::{BatchHeader, RecordSet};
+use tidemark_protocol::types::{Now, TimestampMs};
+
+use super::Log;
+use crate::producer::{EndMarker, ProducerStateManager};
+use crate::segment::scan::{Scan, ScanError, WALK_CHUNK};
+
+/// A control batch holds one small record.
+const CONTROL_BATCH_BYTES_MAX: usize = 1 << 16;
+
+/// The marker in a control batch; `None` when it is of another kind.
+pub(super) fn end_marker(records: RecordSet) -> Option<EndMarker> {
+    let record = records.iter().next()?.ok()?;
+    let marker = EndTransactionMarker::parse(&record)?;
+    Some(EndMarker {
+        commit: marker.control_type == ControlType::Commit,
+        coordinator_epoch: marker.coordinator_epoch,
+    })
+}
+
+impl Log {
+    /// The producers, loaded from the newest snapshot and what the log holds since.
+    pub(super) fn load_producers(&mut self) -> Result<&mut ProducerStateManager, ScanError> {
+        if self.producers.is_none() {
+            self.producers = Some(Box::new(self.replay_producers()?));
+        }
+        Ok(self.producers.as_mut().expect("was just put there"))
+    }
+
+    fn replay_producers(&self) -> Result<ProducerStateManager, ScanError> {
+        let mut producers = ProducerStateManager::new();
+        if !self.is_created {
+            return Ok(producers);
+        }
+        let first = self.segments[0].base_offset();
+        let from = producers.load(self.disk(), self.dir(), first, self.log_end)?;
+        let index = self.segments.partition_point(|s| s.base_offset() <= from).saturating_sub(1);
+        for segment in &self.segments[index..] {
+            let Some(located) = segment.locate(from)? else { continue };
+            let file = segment.file()?;
+            let mut scan =
+                Scan::new(&*file, located.position, segment.size(), located.header.base_offset, WALK_CHUNK);
+            while let Some((header, marker)) = next_for_producers(&mut scan)? {
+                // When the producer was really here is not known any more; its own clock is the best guess there is.
+                producers.update(&header, marker, header.max_timestamp);
+            }
+        }
+        Ok(producers)
+    }
+
+    /// Forgets producers that have been silent for too long.
+    pub(super) fn expire_producers(&mut self, now: Now) {
+        let expiration_ms = self.context.producer_expiration_ms;
+        if let Some(producers) = &mut self.producers {
+            producers.expire(now.wall_ms, expiration_ms);
+        }
+    }
+
+    /// Takes a batch that was appended into the producer state, if that is loaded.
+    pub(super) fn note_producer(&mut self, header: &BatchHeader, marker: Option<EndMarker>, wall_ms: TimestampMs) {
+        if let Some(producers) = &mut self.producers {
+            producers.update(header, marker, wall_ms);
+        }
+    }
+}
+
+/// The next batch by its header; control batches are opened.
+fn next_for_producers(scan: &mut Scan<'_>) -> Result<Option<(BatchHeader, Option<EndMarker>)>, ScanError> {
+    let Some((position, header)) = scan.next_header()? else { return Ok(None) };
+    let mut marker = None;
+    if header.is_control() && header.total_len() <= CONTROL_BATCH_BYTES_MAX {
+        let batch = scan.reread(position, &header)?;
+        marker = batch.records(CONTROL_BATCH_BYTES_MAX).ok().and_then(end_marker);
+    }
+    Ok(Some((header, marker)))
+}

@@ -1,0 +1,424 @@
+//! Opening a log, also after a crash.
+//!
+//! What lies below the journal's mark is trusted and not read. What lies above is read and checked batch by batch:
+//! - all good: **intact**;
+//! - something bad at or after the mark: a **torn tail** that was never claimed durable; it is cut and the cut synced;
+//! - something bad or missing below the mark: **corrupt**; nothing is changed and the log stays closed.
+//!
+//! Without a mark everything is read; then a bad end of the last segment counts as torn, anything else as corrupt.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
+
+use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
+use crate::config::LogConfig;
+use crate::disk::{Disk, read_file};
+use crate::epoch::LeaderEpochCache;
+use crate::journal::LogMark;
+use crate::producer::snapshot;
+use crate::segment::names::{CLEANED, DELETED, LOG, METADATA, TEMPORARY, base_offset};
+use crate::segment::scan::{Scan, ScanError, WALK_CHUNK};
+use crate::segment::{Place, Segment};
+use crate::tail::Tail;
+
+/// `partition.metadata` has two short lines.
+const METADATA_LEN_MAX: u64 = 1024;
+
+/// A segment file as found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    base: Offset,
+    size: u64,
+}
+
+/// Where the unproven part begins.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    /// Segment, position and offset of the first batch to be checked.
+    segment: usize,
+    position: u64,
+    offset: Offset,
+    /// Below this, nothing may be bad or missing; `Offset::MIN` without a mark.
+    proven: Offset,
+}
+
+/// Where the good part ends, and why, if that is before the end of the files.
+struct Checked {
+    segment: usize,
+    position: u64,
+    end: Offset,
+    damage: Option<String>,
+    scanned: u64,
+}
+
+/// One opening.
+struct Opening<'a> {
+    place: Arc<Place>,
+    mark: Option<LogMark>,
+    epochs: &'a mut LeaderEpochCache,
+}
+
+impl Log {
+    /// Opens the log in `dir`, which need not exist. `mark` is what the journal proves; without one everything there
+    /// is read and checked. Nothing is created.
+    pub fn open(
+        context: &Arc<LogContext>,
+        dir: PathBuf,
+        identity: TopicIdPartition,
+        mark: Option<LogMark>,
+        config: Arc<LogConfig>,
+        now: Now,
+    ) -> Result<(Log, Recovery), OpenError> {
+        let place = context.place(dir, &config);
+        let names = match place.disk.read_dir(&place.dir) {
+            Ok(names) => names,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(place.io_error(source)),
+        };
+        let mut found = find_segments(&place, &names)?;
+        if let Some(mark) = mark.filter(|m| m.log_start == m.durable_end)
+            && found.iter().all(|f| f.base < mark.segment_base)
+        {
+            // The log was to go on from an offset beyond all of them, and a crash came in between.
+            remove_all(&place, &found)?;
+            found.clear();
+        }
+        if found.is_empty() {
+            let log = Log::empty(context, place, identity, mark, config, now)?;
+            return Ok((log, Recovery::Empty));
+        }
+        if mark.is_none() {
+            check_topic(&place, identity.topic_id)?;
+        }
+        let mut epochs = load_epochs(&place, &found, mark)?;
+        let mut opening = Opening { place: place.clone(), mark, epochs: &mut epochs };
+        let start = opening.start(&found);
+        let checked = opening.check(&found, start)?;
+        let recovery = opening.settle(&mut found, &checked)?;
+        remove_leftovers(&place, &names);
+        let log = Log::assemble(context, place, identity, (mark, start, checked), (found, epochs), (config, now))?;
+        log.count_recovery(&recovery);
+        Ok((log, recovery))
+    }
+
+    fn empty(
+        context: &Arc<LogContext>,
+        place: Arc<Place>,
+        identity: TopicIdPartition,
+        mark: Option<LogMark>,
+        config: Arc<LogConfig>,
+        now: Now,
+    ) -> Result<Log, OpenError> {
+        let mark = mark.unwrap_or_default();
+        if mark.durable_end > mark.log_start {
+            return Err(place.corrupt(mark.segment_base, 0, mark.log_start, "there are no segments".into()));
+        }
+        let start = mark.durable_end;
+        let segments = vec![Segment::new(place.clone(), start, 0, false)];
+        let durable = Position { end: start, segment_base: start, position: 0 };
+        let epochs = LeaderEpochCache::new();
+        let mut log = Log::new(context, place, identity, segments, epochs, durable, config, now);
+        log.is_created = false;
+        log.log_start = start;
+        Ok(log)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one value per part of the log")]
+    fn new(
+        context: &Arc<LogContext>,
+        place: Arc<Place>,
+        identity: TopicIdPartition,
+        segments: Vec<Arc<Segment>>,
+        epochs: LeaderEpochCache,
+        durable: Position,
+        config: Arc<LogConfig>,
+        now: Now,
+    ) -> Log {
+        Log {
+            context: context.clone(),
+            place,
+            identity,
+            config,
+            log_start: segments[0].base_offset(),
+            segments: Arc::new(segments),
+            is_created: true,
+            tail: Arc::new(Tail::new(context.tail.clone())),
+            epochs: Arc::new(epochs),
+            producers: None,
+            log_end: durable.end,
+            durable,
+            unsynced: Unsynced::default(),
+            unsettled: Vec::new(),
+            removed: Vec::new(),
+            cuts: 0,
+            saved_position: 0,
+            last_used: now.mono,
+            rolled_at: now.mono,
+            failure: None,
+        }
+    }
+
+    fn assemble(
+        context: &Arc<LogContext>,
+        place: Arc<Place>,
+        identity: TopicIdPartition,
+        (mark, start, checked): (Option<LogMark>, Start, Checked),
+        (found, mut epochs): (Vec<Found>, LeaderEpochCache),
+        (config, now): (Arc<LogConfig>, Now),
+    ) -> Result<Log, OpenError> {
+        let last = found.len() - 1;
+        let segments: Vec<_> = found
+            .iter()
+            .enumerate()
+            .map(|(i, f)| Segment::new(place.clone(), f.base, f.size, i < last))
+            .collect();
+        let log_start = mark.map_or(found[0].base, |m| m.log_start.max(found[0].base)).min(checked.end);
+        epochs.truncate_from_end(checked.end);
+        let durable =
+            Position { end: start.offset, segment_base: found[start.segment].base, position: start.position };
+        let is_known = checked.scanned == 0 && start.segment == last;
+        let mut log = Log::new(context, place, identity, segments, epochs, durable, config, now);
+        log.log_start = log_start;
+        log.log_end = checked.end;
+        let prepared = if is_known { Ok(()) } else { log.unsynced_from(start.segment) };
+        // The mark may pass these batches only once their epochs are stored.
+        let stored = prepared.and_then(|()| if log.epochs.is_dirty() { log.store_epochs() } else { Ok(()) });
+        stored.map_err(|source| log.place.io_error(source))?;
+        // A snapshot or an epoch of records that are gone must not meet other records with their offsets.
+        let gone = snapshot::remove_above(log.disk(), log.dir(), checked.end);
+        if gone.map_err(|source| log.place.io_error(source))? {
+            log.disk().sync_dir(log.dir()).map_err(|source| log.place.io_error(source))?;
+        }
+        Ok(log)
+    }
+
+    /// What was read is in the file, but may not be on the disk yet: the first flush syncs it.
+    fn unsynced_from(&mut self, segment: usize) -> io::Result<()> {
+        for segment in &self.segments[segment..] {
+            self.unsynced.files.push(segment.file()?);
+        }
+        self.unsynced.has_active = true;
+        if let Some(parent) = self.place.dir.parent() {
+            self.unsynced.add_dir(parent);
+        }
+        self.unsynced.add_dir(&self.place.dir);
+        Ok(())
+    }
+
+    fn count_recovery(&self, recovery: &Recovery) {
+        let metrics = &self.context.metrics;
+        match recovery {
+            Recovery::Empty => {}
+            Recovery::Intact { scanned } => metrics.recovery_scanned_bytes.add(*scanned),
+            Recovery::Torn { scanned, truncated_to, truncated_bytes } => {
+                metrics.recovery_scanned_bytes.add(*scanned);
+                metrics.torn_tails.add(1);
+                tracing::warn!(dir = %self.dir().display(), truncated_to, truncated_bytes, "torn tail was cut");
+            }
+        }
+    }
+}
+
+impl Opening<'_> {
+    fn start(&self, found: &[Found]) -> Start {
+        let first = Start { segment: 0, position: 0, offset: found[0].base, proven: Offset::MIN };
+        let Some(mark) = self.mark else { return first };
+        let proven = mark.durable_end;
+        let marked = found.iter().position(|f| f.base == mark.segment_base && f.size >= mark.segment_position);
+        if let Some(segment) = marked {
+            return Start { segment, position: mark.segment_position, offset: proven, proven };
+        }
+        // The segment was compacted into another one, or is damaged: reading from the start of whatever holds the
+        // offset tells.
+        let segment = found.partition_point(|f| f.base <= proven).saturating_sub(1);
+        Start { segment, position: 0, offset: found[segment].base, proven }
+    }
+
+    /// Checks everything from `start` on.
+    fn check(&mut self, found: &[Found], start: Start) -> Result<Checked, OpenError> {
+        let mut at = Checked {
+            segment: start.segment,
+            position: start.position,
+            end: start.offset,
+            damage: None,
+            scanned: 0,
+        };
+        for (i, segment) in found.iter().enumerate().skip(start.segment) {
+            if i > start.segment {
+                // Above the mark nothing was compacted yet, so a gap is the lost end of the segment before.
+                let is_gap = self.mark.is_some() && segment.base != at.end && segment.base > start.proven;
+                if segment.base < at.end || is_gap {
+                    let reason = format!("segment {} follows offset {}", segment.base, at.end);
+                    return self.verdict(found, start, at, reason);
+                }
+                at = Checked { segment: i, position: 0, end: segment.base, ..at };
+            }
+            if at.position == segment.size {
+                continue;
+            }
+            if let Some(reason) = self.check_segment(segment, &mut at)? {
+                return self.verdict(found, start, at, reason);
+            }
+        }
+        if at.end < start.proven {
+            let reason = format!("the log ends at offset {}, {} was durable", at.end, start.proven);
+            return self.verdict(found, start, at, reason);
+        }
+        Ok(at)
+    }
+
+    /// Checks one segment from `at` on; `Some` says what is bad at the new `at`.
+    fn check_segment(&mut self, segment: &Found, at: &mut Checked) -> Result<Option<String>, OpenError> {
+        let place = self.place.clone();
+        let path = place.path(segment.base, LOG);
+        let file = place.disk.open(&path, crate::disk::OpenMode::Read).map_err(|e| place.io_error(e))?;
+        let from = at.position;
+        let mut scan = Scan::new(&*file, at.position, segment.size, at.end, WALK_CHUNK);
+        let damage = loop {
+            match scan.next_batch() {
+                Ok(Some((_, batch))) => {
+                    self.epochs.assign(batch.header().partition_leader_epoch, batch.header().base_offset);
+                    at.position = scan.position();
+                    at.end = scan.next_offset();
+                }
+                Ok(None) => break None,
+                Err(ScanError::Damaged { reason, .. }) => break Some(reason),
+                Err(ScanError::Io(e)) => return Err(place.io_error(e)),
+            }
+        };
+        at.scanned += if damage.is_some() { segment.size - from } else { at.position - from };
+        Ok(damage)
+    }
+
+    /// Something is bad at `at`: is it a torn tail, or are proven bytes damaged?
+    fn verdict(&self, found: &[Found], start: Start, at: Checked, reason: String) -> Result<Checked, OpenError> {
+        let is_last = at.segment == found.len() - 1;
+        if at.end < start.proven || (self.mark.is_none() && !is_last) {
+            return Err(self.place.corrupt(found[at.segment].base, at.position, at.end, reason));
+        }
+        Ok(Checked { damage: Some(reason), ..at })
+    }
+
+    /// Cuts a torn tail, last things first, so that a crash in between leaves what the next opening cuts again.
+    fn settle(&mut self, found: &mut Vec<Found>, checked: &Checked) -> Result<Recovery, OpenError> {
+        if checked.damage.is_none() {
+            return Ok(Recovery::Intact { scanned: checked.scanned });
+        }
+        let gone = found.split_off(checked.segment + 1);
+        let last = found.last_mut().expect("the segment that was checked");
+        let cut: u64 = gone.iter().map(|f| f.size).sum::<u64>() + last.size - checked.position;
+        self.cut(&gone, last, checked.position).map_err(|e| self.place.io_error(e))?;
+        last.size = checked.position;
+        self.epochs.truncate_from_end(checked.end);
+        Ok(Recovery::Torn { truncated_to: checked.end, truncated_bytes: cut, scanned: checked.scanned })
+    }
+
+    fn cut(&mut self, gone: &[Found], last: &Found, position: u64) -> io::Result<()> {
+        let place = &self.place;
+        for found in gone.iter().rev() {
+            remove_segment(place, found.base)?;
+        }
+        let segment = Segment::new(place.clone(), last.base, last.size, false);
+        segment.truncate(position)?;
+        segment.file()?.sync_data()?;
+        place.disk.sync_dir(&place.dir)
+    }
+}
+
+impl Place {
+    fn io_error(&self, source: io::Error) -> OpenError {
+        OpenError::Io { dir: self.dir.clone(), source }
+    }
+
+    fn corrupt(&self, segment_base: Offset, position: u64, offset: Offset, reason: String) -> OpenError {
+        OpenError::Corrupt { dir: self.dir.clone(), segment_base, position, offset, reason }
+    }
+}
+
+fn find_segments(place: &Place, names: &[String]) -> Result<Vec<Found>, OpenError> {
+    let mut found = Vec::new();
+    for base in names.iter().filter_map(|name| base_offset(name, LOG)) {
+        let size = place.disk.file_len(&place.path(base, LOG)).map_err(|e| place.io_error(e))?;
+        found.push(Found { base, size });
+    }
+    found.sort_unstable_by_key(|f| f.base);
+    Ok(found)
+}
+
+fn remove_segment(place: &Place, base: Offset) -> io::Result<()> {
+    for suffix in crate::segment::names::SEGMENT_FILES {
+        crate::segment::remove_if_there(&*place.disk, &place.path(base, suffix))?;
+    }
+    Ok(())
+}
+
+fn remove_all(place: &Place, found: &[Found]) -> Result<(), OpenError> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let result = found.iter().rev().try_for_each(|f| remove_segment(place, f.base));
+    result.and_then(|()| place.disk.sync_dir(&place.dir)).map_err(|e| place.io_error(e))
+}
+
+/// Files that a crash left half made or half removed. Best effort: they are tried again next time.
+fn remove_leftovers(place: &Place, names: &[String]) {
+    for name in names {
+        if [DELETED, CLEANED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix)) {
+            let _ = place.disk.remove_file(&place.dir.join(name));
+        }
+    }
+}
+
+/// The directory must be of this topic: one of the same name may have been deleted and made again.
+fn check_topic(place: &Place, expected: TopicId) -> Result<(), OpenError> {
+    let bytes = match read_file(&*place.disk, &place.dir.join(METADATA), METADATA_LEN_MAX) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(place.io_error(e)),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(found) = text.lines().find_map(|line| line.strip_prefix("topic_id: ")) else { return Ok(()) };
+    match TopicId::parse(found.trim()) {
+        // A file torn by a crash says nothing; its partition is known by the directory's name.
+        None => Ok(()),
+        Some(id) if id == expected => Ok(()),
+        Some(id) => Err(OpenError::WrongTopic {
+            dir: place.dir.clone(),
+            expected: expected.to_string(),
+            found: id.to_string(),
+        }),
+    }
+}
+
+/// The epochs of the batches below the mark: from the file, or when that is missing or damaged, from their headers. What
+/// is above, or everything without a mark, is read anyway.
+fn load_epochs(place: &Arc<Place>, found: &[Found], mark: Option<LogMark>) -> Result<LeaderEpochCache, OpenError> {
+    let mut epochs = LeaderEpochCache::new();
+    let Some(mark) = mark else { return Ok(epochs) };
+    if let Ok(Some(stored)) = LeaderEpochCache::load(&*place.disk, &place.dir) {
+        return Ok(stored);
+    }
+    for segment in found.iter().take_while(|f| f.base <= mark.segment_base) {
+        let is_marked = segment.base == mark.segment_base;
+        let end = if is_marked { segment.size.min(mark.segment_position) } else { segment.size };
+        let path = place.path(segment.base, LOG);
+        let file = place.disk.open(&path, crate::disk::OpenMode::Read).map_err(|e| place.io_error(e))?;
+        let mut scan = Scan::new(&*file, 0, end, segment.base, WALK_CHUNK);
+        loop {
+            match scan.next_header() {
+                Ok(Some((_, header))) => {
+                    epochs.assign(header.partition_leader_epoch, header.base_offset);
+                }
+                Ok(None) => break,
+                Err(ScanError::Io(e)) => return Err(place.io_error(e)),
+                Err(ScanError::Damaged { position, reason }) => {
+                    return Err(place.corrupt(segment.base, position, scan.next_offset(), reason));
+                }
+            }
+        }
+    }
+    Ok(epochs)
+}
