@@ -101,7 +101,13 @@ impl Tail {
 
     /// Whole batches from the one that holds `from` on, all below `up_to`, at most `max_bytes`; the first even if it is
     /// larger when `at_least_one`. `None` when `from` is not in memory.
-    pub fn read(&self, from: Offset, up_to: Offset, max_bytes: usize, at_least_one: bool) -> Option<Vec<PlacedBatch>> {
+    pub fn read(
+        &self,
+        from: Offset,
+        up_to: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Option<Vec<PlacedBatch>> {
         let batches = self.read_lock();
         let first = batches.partition_point(|kept| kept.batch.next_offset() <= from);
         if batches.get(first).is_none_or(|kept| kept.batch.base_offset() > from) {
@@ -129,7 +135,8 @@ impl Tail {
             let mut batches = self.write_lock();
             let keep_from = batches.partition_point(|kept| kept.since + AGE_MAX <= now);
             self.release(batches.drain(..keep_from));
-            batches.shrink_to(2 * batches.len());
+            let len = batches.len();
+            batches.shrink_to(2 * len);
         }
         self.due()
     }

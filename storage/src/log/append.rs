@@ -6,13 +6,14 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidemark_protocol::batch::control::EndTransactionMarker;
 use tidemark_protocol::batch::{BatchHeader, PlacedBatch, RecordBatch, TimestampType, batches};
 use tidemark_protocol::types::{LeaderEpoch, Now, Offset, TimestampMs};
 
 use super::producers::end_marker;
 use super::{AppendError, Appended, Log};
 use crate::disk::is_disk_full;
-use crate::producer::{EndMarker, Verdict};
+use crate::producer::Verdict;
 
 /// A control batch holds one small record.
 const CONTROL_BYTES_MAX: usize = 1 << 16;
@@ -84,7 +85,7 @@ impl Log {
     fn check_producer(
         &mut self,
         header: &BatchHeader,
-        marker: Option<EndMarker>,
+        marker: Option<EndTransactionMarker>,
     ) -> Result<Option<Appended>, AppendError> {
         let offset = self.log_end;
         let producers = match self.load_producers() {
@@ -195,15 +196,15 @@ fn append_time(header: &BatchHeader) -> TimestampMs {
 }
 
 /// The marker of a control batch, which must have one that can be read.
-fn control_marker(batch: &RecordBatch) -> Result<Option<EndMarker>, AppendError> {
+fn control_marker(batch: &RecordBatch) -> Result<Option<EndTransactionMarker>, AppendError> {
     if !batch.header().is_control() {
         return Ok(None);
     }
     let records = batch.records(CONTROL_BYTES_MAX).map_err(|e| AppendError::Corrupt(e.to_string()))?;
-    Ok(end_marker(records))
+    Ok(end_marker(&records))
 }
 
-fn marker_of(batch: &PlacedBatch) -> Option<EndMarker> {
+fn marker_of(batch: &PlacedBatch) -> Option<EndTransactionMarker> {
     let is_marker = batch.header().is_control() && batch.header().has_producer();
-    is_marker.then(|| batch.records(CONTROL_BYTES_MAX).ok().and_then(end_marker))?
+    is_marker.then(|| batch.records(CONTROL_BYTES_MAX).ok().and_then(|records| end_marker(&records)))?
 }

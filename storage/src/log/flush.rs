@@ -20,7 +20,13 @@ impl Log {
         }
         let unsynced = std::mem::take(&mut self.unsynced);
         let position = self.end_position();
-        Some(Flush { files: unsynced.files, dirs: unsynced.dirs, end: self.log_end, position, cuts: self.cuts })
+        Some(Flush {
+            files: unsynced.files,
+            dirs: unsynced.dirs,
+            end: self.log_end,
+            position,
+            cuts: self.cuts,
+        })
     }
 
     fn end_position(&self) -> Position {

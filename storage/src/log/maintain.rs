@@ -162,7 +162,9 @@ impl Log {
 
     fn plan_retention(&self, facts: &[SegmentFacts], removed: usize, due: &mut Due) {
         let is_limited = self.config.cleanup.delete && self.config.retention_ms >= 0;
-        if let Some(oldest) = facts.get(removed).filter(|f| is_limited && f.size_bytes > 0 && f.largest_timestamp >= 0) {
+        if let Some(oldest) =
+            facts.get(removed).filter(|f| is_limited && f.size_bytes > 0 && f.largest_timestamp >= 0)
+        {
             due.wall(oldest.largest_timestamp.saturating_add(self.config.retention_ms));
         }
     }

@@ -86,9 +86,7 @@ pub struct Appended {
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The producer skipped or repeated sequence numbers.
-    #[error(
-        "out of order sequence of producer {producer_id} at offset {offset}: {found} came, {expected} was next"
-    )]
+    #[error("out of order sequence of producer {producer_id} at offset {offset}: {found} came after {last}")]
     OutOfOrderSequence {
         /// Producer.
         producer_id: i64,
@@ -154,7 +152,9 @@ impl AppendError {
             ProducerError::InvalidProducerEpoch { producer_id, epoch, known_epoch } => {
                 AppendError::InvalidProducerEpoch { producer_id, found: epoch, current: known_epoch }
             }
-            ProducerError::InvalidTxnState { producer_id, .. } => AppendError::InvalidTxnState { producer_id },
+            ProducerError::InvalidTxnState { producer_id, .. } => {
+                AppendError::InvalidTxnState { producer_id }
+            }
             ProducerError::CoordinatorFenced { producer_id, coordinator_epoch, known_epoch } => {
                 AppendError::CoordinatorFenced { producer_id, found: coordinator_epoch, current: known_epoch }
             }

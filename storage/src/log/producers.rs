@@ -1,24 +1,20 @@
 //! The producer state of a log: loaded when an idempotent producer first writes, replayed from the last snapshot on.
 
-use tidemark_protocol::batch::control::{ControlType, EndTransactionMarker};
+use tidemark_protocol::batch::control::EndTransactionMarker;
 use tidemark_protocol::batch::{BatchHeader, RecordSet};
 use tidemark_protocol::types::{Now, TimestampMs};
 
 use super::Log;
-use crate::producer::{EndMarker, ProducerStateManager};
+use crate::producer::ProducerStateManager;
 use crate::segment::scan::{Scan, ScanError, WALK_CHUNK};
 
 /// A control batch holds one small record.
 const CONTROL_BATCH_BYTES_MAX: usize = 1 << 16;
 
 /// The marker in a control batch; `None` when it is of another kind.
-pub(super) fn end_marker(records: RecordSet) -> Option<EndMarker> {
+pub(super) fn end_marker(records: &RecordSet) -> Option<EndTransactionMarker> {
     let record = records.iter().next()?.ok()?;
-    let marker = EndTransactionMarker::parse(&record)?;
-    Some(EndMarker {
-        commit: marker.control_type == ControlType::Commit,
-        coordinator_epoch: marker.coordinator_epoch,
-    })
+    EndTransactionMarker::parse(&record)
 }
 
 impl Log {
@@ -60,7 +56,12 @@ impl Log {
     }
 
     /// Takes a batch that was appended into the producer state, if that is loaded.
-    pub(super) fn note_producer(&mut self, header: &BatchHeader, marker: Option<EndMarker>, wall_ms: TimestampMs) {
+    pub(super) fn note_producer(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<EndTransactionMarker>,
+        wall_ms: TimestampMs,
+    ) {
         if let Some(producers) = &mut self.producers {
             producers.update(header, marker, wall_ms);
         }
@@ -68,12 +69,14 @@ impl Log {
 }
 
 /// The next batch by its header; control batches are opened.
-fn next_for_producers(scan: &mut Scan<'_>) -> Result<Option<(BatchHeader, Option<EndMarker>)>, ScanError> {
+fn next_for_producers(
+    scan: &mut Scan<'_>,
+) -> Result<Option<(BatchHeader, Option<EndTransactionMarker>)>, ScanError> {
     let Some((position, header)) = scan.next_header()? else { return Ok(None) };
     let mut marker = None;
     if header.is_control() && header.total_len() <= CONTROL_BATCH_BYTES_MAX {
         let batch = scan.reread(position, &header)?;
-        marker = batch.records(CONTROL_BATCH_BYTES_MAX).ok().and_then(end_marker);
+        marker = batch.records(CONTROL_BATCH_BYTES_MAX).ok().and_then(|records| end_marker(&records));
     }
     Ok(Some((header, marker)))
 }

@@ -15,7 +15,7 @@ use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
 
 use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
 use crate::config::LogConfig;
-use crate::disk::{Disk, read_file};
+use crate::disk::{OpenMode, read_file};
 use crate::epoch::LeaderEpochCache;
 use crate::journal::LogMark;
 use crate::producer::snapshot;
@@ -99,7 +99,8 @@ impl Log {
         let checked = opening.check(&found, start)?;
         let recovery = opening.settle(&mut found, &checked)?;
         remove_leftovers(&place, &names);
-        let log = Log::assemble(context, place, identity, (mark, start, checked), (found, epochs), (config, now))?;
+        let log =
+            Log::assemble(context, place, identity, (mark, start, checked), (found, epochs), (config, now))?;
         log.count_recovery(&recovery);
         Ok((log, recovery))
     }
@@ -227,7 +228,8 @@ impl Opening<'_> {
         let first = Start { segment: 0, position: 0, offset: found[0].base, proven: Offset::MIN };
         let Some(mark) = self.mark else { return first };
         let proven = mark.durable_end;
-        let marked = found.iter().position(|f| f.base == mark.segment_base && f.size >= mark.segment_position);
+        let marked =
+            found.iter().position(|f| f.base == mark.segment_base && f.size >= mark.segment_position);
         if let Some(segment) = marked {
             return Start { segment, position: mark.segment_position, offset: proven, proven };
         }
@@ -274,7 +276,7 @@ impl Opening<'_> {
     fn check_segment(&mut self, segment: &Found, at: &mut Checked) -> Result<Option<String>, OpenError> {
         let place = self.place.clone();
         let path = place.path(segment.base, LOG);
-        let file = place.disk.open(&path, crate::disk::OpenMode::Read).map_err(|e| place.io_error(e))?;
+        let file = place.disk.open(&path, OpenMode::Read).map_err(|e| place.io_error(e))?;
         let from = at.position;
         let mut scan = Scan::new(&*file, at.position, segment.size, at.end, WALK_CHUNK);
         let damage = loop {
@@ -294,7 +296,13 @@ impl Opening<'_> {
     }
 
     /// Something is bad at `at`: is it a torn tail, or are proven bytes damaged?
-    fn verdict(&self, found: &[Found], start: Start, at: Checked, reason: String) -> Result<Checked, OpenError> {
+    fn verdict(
+        &self,
+        found: &[Found],
+        start: Start,
+        at: Checked,
+        reason: String,
+    ) -> Result<Checked, OpenError> {
         let is_last = at.segment == found.len() - 1;
         if at.end < start.proven || (self.mark.is_none() && !is_last) {
             return Err(self.place.corrupt(found[at.segment].base, at.position, at.end, reason));
@@ -395,7 +403,11 @@ fn check_topic(place: &Place, expected: TopicId) -> Result<(), OpenError> {
 
 /// The epochs of the batches below the mark: from the file, or when that is missing or damaged, from their headers. What
 /// is above, or everything without a mark, is read anyway.
-fn load_epochs(place: &Arc<Place>, found: &[Found], mark: Option<LogMark>) -> Result<LeaderEpochCache, OpenError> {
+fn load_epochs(
+    place: &Arc<Place>,
+    found: &[Found],
+    mark: Option<LogMark>,
+) -> Result<LeaderEpochCache, OpenError> {
     let mut epochs = LeaderEpochCache::new();
     let Some(mark) = mark else { return Ok(epochs) };
     if let Ok(Some(stored)) = LeaderEpochCache::load(&*place.disk, &place.dir) {
@@ -405,7 +417,7 @@ fn load_epochs(place: &Arc<Place>, found: &[Found], mark: Option<LogMark>) -> Re
         let is_marked = segment.base == mark.segment_base;
         let end = if is_marked { segment.size.min(mark.segment_position) } else { segment.size };
         let path = place.path(segment.base, LOG);
-        let file = place.disk.open(&path, crate::disk::OpenMode::Read).map_err(|e| place.io_error(e))?;
+        let file = place.disk.open(&path, OpenMode::Read).map_err(|e| place.io_error(e))?;
         let mut scan = Scan::new(&*file, 0, end, segment.base, WALK_CHUNK);
         loop {
             match scan.next_header() {

@@ -30,7 +30,13 @@ pub(super) struct Unsettled {
 
 impl Log {
     /// Starts a new segment if batches of `bytes` bytes, ending at `end`, should not go into the last one.
-    pub(super) fn roll_for(&mut self, first: &BatchHeader, end: Offset, bytes: u64, now: Now) -> io::Result<()> {
+    pub(super) fn roll_for(
+        &mut self,
+        first: &BatchHeader,
+        end: Offset,
+        bytes: u64,
+        now: Now,
+    ) -> io::Result<()> {
         let active = self.active();
         if active.size() == 0 {
             return self.rebase(first.base_offset, end);

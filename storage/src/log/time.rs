@@ -6,6 +6,7 @@ use tidemark_protocol::batch::{BatchHeader, RecordBatch};
 use tidemark_protocol::types::{Offset, TimestampMs};
 
 use super::read::{Found, LogReader, ReadError};
+use crate::disk::File;
 use crate::segment::scan::{LOOKUP_CHUNK, Scan, ScanError, read_batch};
 use crate::segment::{Located, Segment};
 
@@ -15,7 +16,11 @@ const UNFOLDED_BYTES_MAX: usize = 256 << 20;
 
 impl LogReader {
     /// The first record below `up_to` with a timestamp of at least `timestamp`.
-    pub fn offset_for_timestamp(&self, timestamp: TimestampMs, up_to: Offset) -> Result<Option<Found>, ReadError> {
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: TimestampMs,
+        up_to: Offset,
+    ) -> Result<Option<Found>, ReadError> {
         let up_to = up_to.min(self.log_end);
         for segment in &self.segments[self.segment_of(self.log_start)..] {
             if segment.base_offset() >= up_to {
@@ -66,8 +71,7 @@ impl LogReader {
             if segment.base_offset() >= up_to {
                 break;
             }
-            let largest =
-                self.largest_of(segment, up_to).map_err(|e| ReadError::in_segment(segment, e))?;
+            let largest = self.largest_of(segment, up_to).map_err(|e| ReadError::in_segment(segment, e))?;
             if let Some((timestamp, offset)) = largest
                 && best.is_none_or(|(known, ..)| timestamp > known)
             {
@@ -81,7 +85,11 @@ impl LogReader {
 
     /// Largest timestamp of a segment's batches from the log's start to `up_to`, and an offset at or before the first
     /// batch that has it.
-    fn largest_of(&self, segment: &Arc<Segment>, up_to: Offset) -> Result<Option<(TimestampMs, Offset)>, ScanError> {
+    fn largest_of(
+        &self,
+        segment: &Arc<Segment>,
+        up_to: Offset,
+    ) -> Result<Option<(TimestampMs, Offset)>, ScanError> {
         let summary = segment.summary()?;
         let is_inside = summary.covered_end <= up_to && segment.base_offset() >= self.log_start;
         if is_inside {
@@ -98,15 +106,33 @@ impl LogReader {
         let Some(located) = segment.locate(from)? else { return Ok(None) };
         let file = segment.file()?;
         let mut scan = scan_from(segment, &*file, &located);
-        while let Some((_, header)) = scan.next_header()? {
+        while let Some((position, header)) = scan.next_header()? {
             if header.next_offset() > up_to {
                 break;
             }
-            if header.max_timestamp > largest {
-                (largest, at) = (header.max_timestamp, header.base_offset);
+            let timestamp = self.largest_in(&*file, position, &header)?;
+            if timestamp > largest {
+                (largest, at) = (timestamp, header.base_offset);
             }
         }
         Ok((largest >= 0).then_some((largest, at)))
+    }
+
+    /// Largest timestamp of a batch's records; those before the log's start do not count.
+    fn largest_in(
+        &self,
+        file: &dyn File,
+        position: u64,
+        header: &BatchHeader,
+    ) -> Result<TimestampMs, ScanError> {
+        if header.base_offset >= self.log_start {
+            return Ok(header.max_timestamp);
+        }
+        let batch = read_batch(file, position, header)?;
+        let Ok(records) = batch.records(UNFOLDED_BYTES_MAX) else { return Ok(header.max_timestamp) };
+        let still_there =
+            records.iter().map_while(Result::ok).filter(|record| record.offset >= self.log_start);
+        Ok(still_there.map(|record| record.timestamp).max().unwrap_or(-1))
     }
 
     /// The first record with `timestamp` at or after the batch at `offset`.
@@ -120,7 +146,7 @@ impl LogReader {
         let file = segment.file()?;
         let mut scan = scan_from(segment, &*file, &located);
         while let Some((position, header)) = scan.next_header()? {
-            if header.max_timestamp == timestamp {
+            if self.largest_in(&*file, position, &header)? == timestamp {
                 let batch = read_batch(&*file, position, &header)?;
                 let found = first_at_least(&batch, timestamp, self.log_start);
                 return Ok(found.or_else(|| Some(found_in(&header, self.log_start, timestamp))));
@@ -130,7 +156,7 @@ impl LogReader {
     }
 }
 
-fn scan_from<'a>(segment: &Segment, file: &'a dyn crate::disk::File, first: &Located) -> Scan<'a> {
+fn scan_from<'a>(segment: &Segment, file: &'a dyn File, first: &Located) -> Scan<'a> {
     Scan::new(file, first.position, segment.size(), first.header.base_offset, LOOKUP_CHUNK)
 }
 

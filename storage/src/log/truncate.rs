@@ -17,7 +17,11 @@ use crate::segment::{ScanError, Segment};
 
 impl Log {
     /// What the journal must say, durably, before [`Log::truncate_to`] with the same offset.
-    pub fn mark_before_truncate(&self, offset: Offset, high_watermark: Offset) -> Result<LogMark, TruncateError> {
+    pub fn mark_before_truncate(
+        &self,
+        offset: Offset,
+        high_watermark: Offset,
+    ) -> Result<LogMark, TruncateError> {
         let mut mark = self.mark(high_watermark.min(offset));
         if offset < mark.durable_end {
             let (_, cut) = self.find_cut(offset).map_err(|e| TruncateError::Failed(e.to_string()))?;
@@ -75,7 +79,11 @@ impl Log {
             return Err(TruncateError::Failed(why.to_string()));
         }
         if offset < self.log_start || offset > self.log_end {
-            return Err(TruncateError::OutOfRange { asked: offset, start: self.log_start, end: self.log_end });
+            return Err(TruncateError::OutOfRange {
+                asked: offset,
+                start: self.log_start,
+                end: self.log_end,
+            });
         }
         Ok(())
     }

@@ -116,8 +116,8 @@ impl SegmentIndex {
 
     /// The last batch known that begins at or before `position` and at or below `offset`.
     pub fn lookup_position(&self, position: u64, offset: Offset) -> (Offset, u64) {
-        let entry =
-            clamp(self.base_offset, offset).and_then(|relative| self.offsets.floor_position(position, relative));
+        let entry = clamp(self.base_offset, offset)
+            .and_then(|relative| self.offsets.floor_position(position, relative));
         self.place_of(entry)
     }
 

@@ -242,7 +242,11 @@ impl Segment {
     }
 
     /// A loaded index that knows all bytes; `None` when it does not fit the file.
-    fn caught_up(&self, state: &mut State, mut index: SegmentIndex) -> Result<Option<SegmentIndex>, ScanError> {
+    fn caught_up(
+        &self,
+        state: &mut State,
+        mut index: SegmentIndex,
+    ) -> Result<Option<SegmentIndex>, ScanError> {
         if index.summary().covered_position == self.size() {
             return Ok(Some(index));
         }
@@ -315,12 +319,19 @@ impl Segment {
     }
 
     /// A walk from an index entry on; the batch there must be the one the entry is about.
-    fn verified_scan<'a>(&self, file: &'a dyn File, start: Offset, position: u64) -> Result<Scan<'a>, ScanError> {
+    fn verified_scan<'a>(
+        &self,
+        file: &'a dyn File,
+        start: Offset,
+        position: u64,
+    ) -> Result<Scan<'a>, ScanError> {
         let scan = || Scan::new(file, position, self.size(), start, LOOKUP_CHUNK);
         if position > 0 {
             match scan().next_header()? {
                 Some((_, header)) if header.base_offset == start => {}
-                _ => return Err(ScanError::Damaged { position, reason: "not the batch of the index".into() }),
+                _ => {
+                    return Err(ScanError::Damaged { position, reason: "not the batch of the index".into() });
+                }
             }
         }
         Ok(scan())

@@ -42,8 +42,12 @@ mod tests {
     fn names_are_twenty_digits_and_read_back() {
         assert_eq!(file_name(42, LOG), "00000000000000000042.log");
         assert_eq!(base_offset("00000000000000000042.log", LOG), Some(42));
-        for other in ["42.log", "00000000000000000042.log.deleted", "0000000000000000004x.log", "99999999999999999999.log"]
-        {
+        for other in [
+            "42.log",
+            "00000000000000000042.log.deleted",
+            "0000000000000000004x.log",
+            "99999999999999999999.log",
+        ] {
             assert_eq!(base_offset(other, LOG), None);
         }
     }

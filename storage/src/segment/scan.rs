@@ -71,7 +71,8 @@ impl<'a> Scan<'a> {
         self.fill(HEADER_LEN)?;
         let header = BatchHeader::parse(self.buffered()).map_err(|e| damaged(position, e))?;
         if header.base_offset < self.expected || header.last_offset_delta < 0 || header.next_offset() < 0 {
-            let reason = format!("batch of offset {} where {} or later was due", header.base_offset, self.expected);
+            let reason =
+                format!("batch of offset {} where {} or later was due", header.base_offset, self.expected);
             return Err(damaged(position, reason));
         }
         if header.total_len() as u64 > self.end - position {
