@@ -21,7 +21,7 @@ use crate::disk::{Disk, File};
 use crate::epoch::LeaderEpochCache;
 use crate::journal::LogMark;
 use crate::metrics::LogMetrics;
-use crate::producer::{ProducerDescription, ProducerStateManager};
+use crate::producer::ProducerStateManager;
 use crate::segment::{OpenFiles, Place, Segment};
 use crate::tail::{Tail, TailBudget};
 
@@ -38,6 +38,7 @@ mod roll;
 mod time;
 mod truncate;
 
+pub use crate::producer::ProducerDescription;
 pub use outcome::{AppendError, Appended, Flush, Maintenance, OpenError, Recovery, TruncateError};
 pub use read::{Found, LogReader, Piece, ReadError, Slice};
 

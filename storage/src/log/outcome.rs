@@ -86,7 +86,9 @@ pub struct Appended {
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The producer skipped or repeated sequence numbers.
-    #[error("out of order sequence of producer {producer_id} at offset {offset}: {found} came after {last}")]
+    #[error(
+        "out of order sequence of producer {producer_id} at offset {offset}: {found} came, {expected} was next"
+    )]
     OutOfOrderSequence {
         /// Producer.
         producer_id: i64,
@@ -94,8 +96,8 @@ pub enum AppendError {
         offset: Offset,
         /// First sequence of the batch.
         found: i32,
-        /// Last sequence known; −1 when none is.
-        last: i32,
+        /// The sequence that would have been next.
+        expected: i32,
     },
     /// A newer incarnation of the producer has written already.
     #[error("producer {producer_id} has epoch {current}, the batch epoch {found}")]
@@ -142,12 +144,22 @@ pub enum AppendError {
     Failed(String),
 }
 
+/// Sequences wrap from `i32::MAX` to 0.
+fn next_sequence(last: i32) -> i32 {
+    if last == i32::MAX { 0 } else { last + 1 }
+}
+
 impl AppendError {
     /// Why the producer state refused a batch that would have gone to `offset`.
     pub(super) fn refused(error: &ProducerError, offset: Offset) -> Self {
         match *error {
             ProducerError::OutOfOrderSequence { producer_id, sequence, last_sequence, .. } => {
-                AppendError::OutOfOrderSequence { producer_id, offset, found: sequence, last: last_sequence }
+                AppendError::OutOfOrderSequence {
+                    producer_id,
+                    offset,
+                    found: sequence,
+                    expected: next_sequence(last_sequence),
+                }
             }
             ProducerError::InvalidProducerEpoch { producer_id, epoch, known_epoch } => {
                 AppendError::InvalidProducerEpoch { producer_id, found: epoch, current: known_epoch }

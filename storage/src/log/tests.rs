@@ -262,7 +262,7 @@ fn a_retried_batch_is_answered_with_its_first_place() {
     );
     let gap = log.append_as_leader(producer_batch(9, 3), EPOCH, at(0)).unwrap_err();
     assert!(
-        matches!(gap, AppendError::OutOfOrderSequence { producer_id: 9, offset: 6, found: 9, last: 5 }),
+        matches!(gap, AppendError::OutOfOrderSequence { producer_id: 9, offset: 6, found: 9, expected: 6 }),
         "{gap}"
     );
     assert_eq!((log.log_end(), log.size_bytes()), (6, size));
