@@ -6,6 +6,7 @@
 pub mod describe;
 pub mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -131,7 +132,7 @@ impl BrokerConfigs {
 impl BrokerSettings {
     /// Effective values from the layers.
     pub fn resolve(layers: &ConfigLayers<'_>) -> Self {
-        let values = Typed(|name| effective(layers, name));
+        let values = Typed(|name| Cow::Borrowed(effective(layers, name)));
         BrokerSettings {
             num_partitions: values.number("num.partitions"),
             default_replication_factor: values.number("default.replication.factor"),
@@ -169,10 +170,10 @@ impl BrokerSettings {
 
 /// The strongest legal value of a key, or its default. A stored value that is not legal (written by another version)
 /// counts as not set.
-pub(super) fn effective(layers: &ConfigLayers<'_>, name: &str) -> String {
+pub(super) fn effective<'a>(layers: &ConfigLayers<'a>, name: &str) -> &'a str {
     let key = table::find(name).expect("only keys of the table are asked for");
     let set = layers.by_strength().find_map(|(layer, _)| legal(key, layer.get(name)?));
-    set.or(key.def.default).unwrap_or_default().to_owned()
+    set.or(key.def.default).unwrap_or_default()
 }
 
 /// The value, if the key can be set and to this.

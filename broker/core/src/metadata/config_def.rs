@@ -1,5 +1,7 @@
 //! [`ConfigDef`]: one row of a configuration table, and the check of a value against it with Kafka's texts.
 
+use std::borrow::Cow;
+
 use super::config_value::{ConfigProblem, ConfigType};
 
 /// A key as its table defines it.
@@ -166,11 +168,14 @@ impl ConfigDef {
 }
 
 /// Typed access to effective values, which were checked: each getter names a key of the table behind `F`.
-pub(super) struct Typed<F: Fn(&'static str) -> String>(pub(super) F);
+pub(super) struct Typed<F>(pub(super) F);
 
-impl<F: Fn(&'static str) -> String> Typed<F> {
-    pub(super) fn text(&self, name: &'static str) -> String {
-        (self.0)(name).trim().to_owned()
+impl<'a, F: Fn(&'static str) -> Cow<'a, str>> Typed<F> {
+    pub(super) fn text(&self, name: &'static str) -> Cow<'a, str> {
+        match (self.0)(name) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        }
     }
 
     pub(super) fn boolean(&self, name: &'static str) -> bool {

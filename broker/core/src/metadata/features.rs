@@ -23,3 +23,6 @@ pub const FEATURES: &[Feature] = &[Feature { name: "metadata.version", min: 30, 
 pub fn of_new_cluster() -> BTreeMap<String, i16> {
     FEATURES.iter().map(|feature| (feature.name.to_owned(), feature.max)).collect()
 }
+
+#[cfg(test)]
+mod tests;

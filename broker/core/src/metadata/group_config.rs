@@ -2,6 +2,7 @@
 
 pub mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::broker_config;
@@ -26,7 +27,7 @@ impl GroupSettings {
     pub fn resolve(overrides: &BTreeMap<String, String>, layers: &ConfigLayers<'_>) -> Self {
         let values = Typed(|name| {
             let key = table::find(name).expect("only keys of the table are asked for");
-            effective(key, overrides, layers).0
+            Cow::Borrowed(effective(key, overrides, layers).0)
         });
         GroupSettings {
             consumer_session_timeout_ms: values.number("consumer.session.timeout.ms"),
@@ -103,7 +104,7 @@ fn entry(
     }
     ConfigEntry {
         name,
-        value: Some(value),
+        value: Some(value.to_owned()),
         source,
         synonyms,
         kind: key.def.kind,
@@ -114,18 +115,17 @@ fn entry(
 }
 
 /// The strongest legal value of a key and where it is set.
-fn effective(
+fn effective<'a>(
     key: &GroupConfigKey,
-    overrides: &BTreeMap<String, String>,
-    layers: &ConfigLayers<'_>,
-) -> (String, ConfigSource) {
+    overrides: &'a BTreeMap<String, String>,
+    layers: &ConfigLayers<'a>,
+) -> (&'a str, ConfigSource) {
     let legal = |value: &&str| key.def.check(value).is_ok();
     if let Some(value) = overrides.get(key.def.name).map(String::as_str).filter(legal) {
-        return (value.to_owned(), ConfigSource::Group);
+        return (value, ConfigSource::Group);
     }
     let of_broker = key.synonym.and_then(|name| layers.get(name)).filter(|(value, _)| legal(value));
-    let (value, source) = of_broker.unwrap_or((key.def.default.unwrap_or_default(), ConfigSource::Default));
-    (value.to_owned(), source)
+    of_broker.unwrap_or((key.def.default.unwrap_or_default(), ConfigSource::Default))
 }
 
 #[cfg(test)]

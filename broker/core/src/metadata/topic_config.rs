@@ -6,6 +6,7 @@ mod describe;
 pub mod table;
 mod validate;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::broker_config;
@@ -229,33 +230,34 @@ impl FlushMode {
 }
 
 /// The strongest legal value of a key and where it is set: the topic, a broker layer (converted), or the default.
-fn effective(
+fn effective<'a>(
     key: &TopicConfigKey,
-    overrides: &BTreeMap<String, String>,
-    layers: &ConfigLayers<'_>,
-) -> (Option<String>, ConfigSource) {
-    let legal = |value: &String| key.def.check(value).is_ok();
+    overrides: &'a BTreeMap<String, String>,
+    layers: &ConfigLayers<'a>,
+) -> (Option<Cow<'a, str>>, ConfigSource) {
+    let legal = |value: &str| key.def.check(value).is_ok();
     if let Some(value) = overrides.get(key.def.name).filter(|value| legal(value)) {
-        return (Some(value.clone()), ConfigSource::Topic);
+        return (Some(Cow::Borrowed(value)), ConfigSource::Topic);
     }
     let of_broker = key.synonyms.iter().find_map(|name| {
         let (value, source) = layers.get(name)?;
-        Some((convert(name, value).filter(legal)?, source))
+        Some((convert(name, value).filter(|value| legal(value))?, source))
     });
     match of_broker {
         Some((value, source)) => (Some(value), source),
-        None => (key.def.default.map(str::to_owned), ConfigSource::Default),
+        None => (key.def.default.map(Cow::Borrowed), ConfigSource::Default),
     }
 }
 
 /// A broker's value in the unit of the topic key; a negative time is "unlimited" in any unit.
-fn convert(name: &str, value: &str) -> Option<String> {
+fn convert<'a>(name: &str, value: &'a str) -> Option<Cow<'a, str>> {
     let scale = broker_config::table::find(name)?.unit.millis();
     if scale == 1 {
-        return Some(value.to_owned());
+        return Some(Cow::Borrowed(value));
     }
     let number: i64 = value.trim().parse().ok()?;
-    Some(if number < 0 { -1 } else { number.checked_mul(scale)? }.to_string())
+    let millis = if number < 0 { -1 } else { number.checked_mul(scale)? };
+    Some(Cow::Owned(millis.to_string()))
 }
 
 /// The strongest legal value of a key, for the operations on lists.
@@ -264,7 +266,7 @@ pub fn effective_value(
     overrides: &BTreeMap<String, String>,
     layers: &ConfigLayers<'_>,
 ) -> Option<String> {
-    effective(table::find(name)?, overrides, layers).0
+    effective(table::find(name)?, overrides, layers).0.map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use crate::metadata::command::{Command, ConfigOpKind};
 use crate::metadata::decide::tests::{alter, cluster, create, new_topic, run};
 use crate::metadata::image::ConfigResource;
 
+type Change<'a> = &'a dyn Fn(&mut ClusterImage);
+
 fn full() -> ClusterImage {
     let mut image = cluster(2);
     let topics = ["a.b", "plain"].map(|name| new_topic(&image, name, 3, 2)).to_vec();
@@ -80,7 +82,7 @@ fn a_frame_with_a_good_checksum_and_bad_counts_is_refused() {
 fn the_hash_sees_every_part() {
     let base = full();
     let mut hashes = BTreeMap::from([(base.hash(), "base")]);
-    let changes: [(&str, &dyn Fn(&mut ClusterImage)); 6] = [
+    let changes: [(&str, Change<'_>); 6] = [
         ("version", &|image| image.set_version(image.version + 1)),
         ("cluster", &|image| image.apply(&MetadataRecord::Cluster { cluster_id: "x".to_owned() })),
         ("feature", &|image| {

@@ -1,5 +1,6 @@
 //! What DescribeConfigs says of a topic.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::table::{TOPIC_CONFIGS, TopicConfigKey};
@@ -25,7 +26,8 @@ fn entry(
     replication_factor: usize,
 ) -> ConfigEntry {
     let name = key.def.name;
-    let (mut value, source) = super::effective(key, overrides, layers);
+    let (value, source) = super::effective(key, overrides, layers);
+    let mut value = value.map(Cow::into_owned);
     let mut synonyms = Vec::new();
     if let Some(value) = overrides.get(name) {
         synonyms.push(ConfigSynonym { name, value: Some(value.clone()), source: ConfigSource::Topic });

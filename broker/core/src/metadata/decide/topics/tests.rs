@@ -13,6 +13,9 @@ use crate::metadata::image::{ClusterImage, ConfigResource};
 use crate::metadata::placement;
 use crate::metadata::reply::{Reply, TopicResult, TopicShape};
 
+type Assignment<'a> = &'a [(i32, &'a [i32])];
+type Configs<'a> = &'a [(&'a str, Option<&'a str>)];
+
 fn results(reply: Reply) -> Vec<TopicResult> {
     match reply {
         Reply::TopicsCreated(results) | Reply::TopicsDeleted(results) | Reply::PartitionsCreated(results) => {
@@ -30,12 +33,12 @@ fn refused(image: &ClusterImage, topic: NewTopic, code: ErrorCode, text: &str) {
     assert_eq!((failure.code, failure.message.as_str()), (code, text));
 }
 
-fn manual(image: &ClusterImage, assignment: &[(i32, &[i32])]) -> NewTopic {
+fn manual(image: &ClusterImage, assignment: Assignment<'_>) -> NewTopic {
     let manual = assignment.iter().map(|(index, replicas)| (*index, replicas.to_vec())).collect();
     NewTopic { manual, ..new_topic(image, "orders", -1, -1) }
 }
 
-fn with_config(image: &ClusterImage, configs: &[(&str, Option<&str>)]) -> NewTopic {
+fn with_config(image: &ClusterImage, configs: Configs<'_>) -> NewTopic {
     let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
     NewTopic { configs, ..new_topic(image, "orders", 1, 1) }
 }
@@ -203,7 +206,7 @@ fn manual_assignments_exclude_counts() {
 #[test]
 fn bad_manual_assignments_are_refused() {
     let image = cluster(3);
-    let cases: [(&[(i32, &[i32])], &str); 7] = [
+    let cases: [(Assignment<'_>, &str); 7] = [
         (&[(0, &[])], "The manual partition assignment includes an empty replica list."),
         (
             &[(0, &[9])],
@@ -243,7 +246,7 @@ fn fenced_brokers_are_not_placed_on_and_do_not_lead() {
 #[test]
 fn bad_configuration_is_refused() {
     let image = cluster(1);
-    let cases: [(&[(&str, Option<&str>)], ErrorCode, &str); 4] = [
+    let cases: [(Configs<'_>, ErrorCode, &str); 4] = [
         (&[("no.such", Some("1"))], ErrorCode::InvalidConfig, "Unknown topic config name: no.such"),
         (
             &[("max.message.bytes", Some("abc"))],
