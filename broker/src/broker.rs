@@ -116,12 +116,12 @@ impl Broker {
         let tail = Arc::new(TailBudget::new(config.tail_bytes_max));
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
-        let log = Arc::new(LogContext {
-            disk: Arc::clone(&disk),
-            tail: Arc::clone(&tail),
-            metrics: Arc::new(LogMetrics::default()),
-            producer_expiration_ms: settings.load().producer_id_expiration_ms.into(),
-        });
+        let log = LogContext::new(
+            Arc::clone(&disk),
+            Arc::clone(&tail),
+            Arc::new(LogMetrics::default()),
+            settings.load().producer_id_expiration_ms.into(),
+        );
         let replicas = ReplicaManager::start(
             ReplicaOptions {
                 me: config.node_id,
