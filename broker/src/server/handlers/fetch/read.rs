@@ -153,7 +153,9 @@ async fn read_records(
     max_bytes: usize,
     first: bool,
 ) -> Result<(Vec<Part>, usize), ErrorCode> {
-    let slice = {
+    let slice = if let Some(slice) = view.reader.read_tail(from, up_to, max_bytes, first) {
+        Ok(slice)
+    } else {
         // Finding the batch boundaries reads the file: that may wait for the disk and must not hold a network thread.
         let reader = view.reader.clone();
         let read = tokio::task::spawn_blocking(move || {
