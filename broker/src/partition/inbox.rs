@@ -152,6 +152,12 @@ impl Inbox {
         std::mem::take(&mut queue.inputs)
     }
 
+    /// Whether nothing is queued.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().inputs.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing panics under this lock, so what it guards is whole.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

@@ -99,7 +99,7 @@ impl LogThread {
     }
 
     /// One round over what is queued.
-    fn round(&mut self) {
+    pub(super) fn round(&mut self) {
         let now = self.directory.clock.now();
         let (mut inputs, mut bytes) = (0, 0);
         while inputs < ROUND_INPUTS_MAX && bytes < ROUND_BYTES_MAX && !self.stopping {
@@ -357,7 +357,7 @@ impl LogThread {
     }
 
     /// Takes nothing more in, flushes and closes every log, and returns whether all of that went well.
-    fn stop(mut self) -> bool {
+    pub(super) fn stop(mut self) -> bool {
         let rest = self.inbox.refuse();
         self.queue.extend(rest);
         self.drain_flushes();
@@ -378,3 +378,14 @@ impl LogThread {
         journaled
     }
 }
+
+#[cfg(test)]
+impl LogThread {
+    /// Takes in what is queued, without waiting.
+    pub(crate) fn receive_now(&mut self) {
+        self.inbox.receive(&mut self.queue, Some(Duration::ZERO));
+    }
+}
+
+#[cfg(test)]
+mod tests;

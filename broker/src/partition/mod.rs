@@ -20,6 +20,8 @@ pub(crate) mod directory;
 pub(crate) mod inbox;
 pub(crate) mod log_thread;
 mod pending;
+#[cfg(test)]
+pub(crate) mod testing;
 mod writer;
 
 use std::fmt;
