@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tidemark_core::metadata::PartitionImage;
 use tidemark_protocol::types::Offset;
-use tidemark_storage::log::{Flush, ProducerDescription};
+use tidemark_storage::log::Flush;
+use tidemark_storage::producer::ProducerDescription;
 use tokio::sync::oneshot;
 
 use super::append::Append;

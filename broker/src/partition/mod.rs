@@ -32,7 +32,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tidemark_core::metadata::PartitionImage;
 use tidemark_protocol::batch::RecordBatch;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicIdPartition, TopicPartition};
-use tidemark_storage::log::{LogReader, ProducerDescription};
+use tidemark_storage::log::LogReader;
+use tidemark_storage::producer::ProducerDescription;
 use tokio::sync::oneshot;
 
 pub use append::{Acks, Append, AppendReply, AppendResult, AppendWait, Appended};

@@ -1,7 +1,7 @@
 //! A rig for tests: one log thread that moves only when told to, over a simulated disk and a manual clock.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -48,10 +48,11 @@ impl Rig {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         if !shared.exists(&dir) {
             shared.create_dir_all(&dir).unwrap();
+            shared.sync_dir(Path::new("/")).unwrap();
         }
         let (journal, _) = Journal::open(Arc::clone(&shared), &dir.join("journal"), 0).unwrap();
         let tail = Arc::new(TailBudget::new(1 << 20));
-        let log = Arc::new(LogContext::new(shared, tail, Arc::new(LogMetrics::default()), 86_400_000));
+        let log = LogContext::new(shared, tail, Arc::new(LogMetrics::default()), 86_400_000);
         let inbox = Arc::new(Inbox::default());
         let pools = (WorkPool::inline(), WorkPool::inline());
         let directory =

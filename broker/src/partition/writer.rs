@@ -424,7 +424,9 @@ impl OpenLog {
     pub(super) fn wants_publish(&self, published: Option<&PartitionView>) -> bool {
         self.pending.wants_publish()
             || published.is_none_or(|view| {
-                view.high_watermark != self.high_watermark || view.log_start != self.log.log_start()
+                view.high_watermark != self.high_watermark
+                    || view.log_start != self.log.log_start()
+                    || view.durable_end != self.log.durable_end()
             })
     }
 

@@ -190,3 +190,6 @@ async fn follow(mut reconciler: Reconciler, mut images: watch::Receiver<Arc<Clus
 
 /// Names of the partitions' directories that exist at the start.
 pub(super) type OnDisk = BTreeSet<String>;
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ impl TopicReplicas {
         self.partitions.iter().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests;

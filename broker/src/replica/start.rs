@@ -42,6 +42,9 @@ pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<St
     let dir = &options.dir;
     if !disk.exists(dir) {
         disk.create_dir_all(dir).map_err(io_error("make", dir))?;
+        if let Some(parent) = dir.parent() {
+            disk.sync_dir(parent).map_err(io_error("sync", parent))?;
+        }
     }
     let journals = open_journals(options, image)?;
     let inboxes: Vec<_> = journals.iter().map(|_| Arc::new(Inbox::default())).collect();
