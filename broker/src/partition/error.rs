@@ -25,7 +25,7 @@ pub enum ProduceError {
     #[error("not enough replicas after the append: {0}")]
     NotEnoughReplicasAfterAppend(NotEnoughReplicas),
     /// OUT_OF_ORDER_SEQUENCE_NUMBER.
-    #[error("producer {producer_id} sent sequence {found} at offset {offset}, {last} came last")]
+    #[error("producer {producer_id} sent sequence {found} at offset {offset}, {expected} was next")]
     OutOfOrderSequence {
         /// Producer.
         producer_id: ProducerId,
@@ -33,8 +33,8 @@ pub enum ProduceError {
         offset: Offset,
         /// First sequence of the batch.
         found: i32,
-        /// Last sequence known; −1 when none is.
-        last: i32,
+        /// The sequence that was next.
+        expected: i32,
     },
     /// INVALID_PRODUCER_EPOCH.
     #[error("producer {producer_id} has epoch {current}, the batch epoch {found}")]
@@ -87,8 +87,8 @@ pub enum ProduceError {
 impl From<AppendError> for ProduceError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::OutOfOrderSequence { producer_id, offset, found, last } => {
-                ProduceError::OutOfOrderSequence { producer_id, offset, found, last }
+            AppendError::OutOfOrderSequence { producer_id, offset, found, expected } => {
+                ProduceError::OutOfOrderSequence { producer_id, offset, found, expected }
             }
             AppendError::InvalidProducerEpoch { producer_id, found, current } => {
                 ProduceError::InvalidProducerEpoch { producer_id, found, current }

@@ -155,7 +155,11 @@ pub(crate) fn send_batch(handle: &PartitionHandle, acks: Acks, batch: RecordBatc
 /// The values of all records a consumer can read.
 pub(crate) fn committed(view: &PartitionView) -> Vec<String> {
     let slice = view.reader.read(view.log_start, view.high_watermark, usize::MAX, true).unwrap();
-    values(slice).into_iter().filter(|(offset, _)| *offset >= view.log_start).map(|(_, value)| value).collect()
+    values(slice)
+        .into_iter()
+        .filter(|(offset, _)| *offset >= view.log_start)
+        .map(|(_, value)| value)
+        .collect()
 }
 
 fn values(slice: Slice) -> Vec<(i64, String)> {

@@ -5,9 +5,7 @@ use tidemark_protocol::batch::BuilderOptions;
 use tidemark_storage::disk::Disk;
 
 use super::*;
-use crate::partition::testing::{
-    ME, Rig, batch_with, committed, config, now_or_never, send, send_batch,
-};
+use crate::partition::testing::{ME, Rig, batch_with, committed, config, now_or_never, send, send_batch};
 use crate::partition::{AppendWait, PartitionHandle};
 
 fn complete(waits: &[AppendWait]) -> Vec<bool> {
@@ -210,8 +208,7 @@ fn a_duplicate_is_answered_with_its_first_offset_once_that_is_committed() {
     let handle = rig.partition(0, &[]);
     let options =
         BuilderOptions { producer_id: 9, producer_epoch: 0, base_sequence: 0, ..BuilderOptions::default() };
-    let waits: Vec<_> =
-        (0..5).map(|_| send_batch(&handle, Acks::All, batch_with(options, "once"))).collect();
+    let waits: Vec<_> = (0..5).map(|_| send_batch(&handle, Acks::All, batch_with(options, "once"))).collect();
     rig.round();
     assert_eq!(complete(&waits), [false; 5], "the original is not committed yet");
     rig.settle();
@@ -288,7 +285,10 @@ fn a_deleted_partition_answers_closed_and_its_files_go_after_the_delay() {
     assert!(handle.view().is_none());
     assert_eq!(rig.append(&handle, Acks::All, "late"), Err(ProduceError::Closed));
     let names = entries_of(&rig);
-    assert!(names.len() == 1 && names[0].starts_with("t-0.") && names[0].ends_with(DELETED_SUFFIX), "{names:?}");
+    assert!(
+        names.len() == 1 && names[0].starts_with("t-0.") && names[0].ends_with(DELETED_SUFFIX),
+        "{names:?}"
+    );
     rig.clock.advance(Duration::from_secs(1));
     rig.settle();
     assert!(entries_of(&rig).is_empty());
@@ -348,7 +348,8 @@ fn a_stop_flushes_and_the_next_start_reads_nothing_again() {
 #[test]
 fn retention_deletes_without_anybody_asking() {
     let mut rig = Rig::new();
-    let overrides = [("retention.bytes", "2000"), ("segment.bytes", "1048576"), ("internal.segment.bytes", "1000")];
+    let overrides =
+        [("retention.bytes", "2000"), ("segment.bytes", "1048576"), ("internal.segment.bytes", "1000")];
     let handle = rig.partition(0, &overrides);
     for _ in 0..20 {
         rig.append(&handle, Acks::All, &"x".repeat(500)).unwrap();
@@ -386,7 +387,11 @@ fn ask<T>(rig: &mut Rig, command: impl Future<Output = T>) -> T {
     panic!("the command is never answered");
 }
 
-fn delete_records(rig: &mut Rig, handle: &PartitionHandle, before: Option<i64>) -> Result<i64, PartitionError> {
+fn delete_records(
+    rig: &mut Rig,
+    handle: &PartitionHandle,
+    before: Option<i64>,
+) -> Result<i64, PartitionError> {
     ask(rig, handle.delete_records(before))
 }
 
