@@ -18,6 +18,9 @@ use crate::metadata::{group_config, topic_config, topic_name};
 /// The longest value, as in Kafka.
 pub const VALUE_LEN_MAX: usize = i16::MAX as usize;
 
+/// What a request that names a key twice is told.
+pub(super) const DUPLICATE_KEYS: &str = "Error due to duplicate config keys";
+
 type Overrides = BTreeMap<String, String>;
 
 pub(super) fn alter(
@@ -92,27 +95,29 @@ fn check_resource(image: &ClusterImage, resource: &ConfigResource) -> Result<(),
 /// Checks that need no state: keys at most once, values where they belong and not too long.
 fn check_ops(item: &ConfigAlteration) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
-    let twice: BTreeSet<&str> =
-        item.ops.iter().map(|op| op.name.as_str()).filter(|name| !seen.insert(*name)).collect();
-    if !twice.is_empty() {
-        return Err(invalid_request(format!("Error due to duplicate config keys : {}", join(twice))));
+    if !item.ops.iter().all(|op| seen.insert(op.name.as_str())) {
+        return Err(invalid_request(DUPLICATE_KEYS));
     }
     let is_null = |op: &&ConfigOp| op.value.is_none() && op.kind != ConfigOpKind::Delete;
     let nulls: Vec<&str> = item.ops.iter().filter(is_null).map(|op| op.name.as_str()).collect();
     if !nulls.is_empty() {
-        return Err(invalid_request(format!("Null value not supported for : {}", join(nulls))));
+        return Err(invalid_request(format!("Null value not supported for : {}", nulls.join(", "))));
     }
     if item.replace && item.ops.iter().any(|op| op.kind != ConfigOpKind::Set) {
         return Err(invalid_request("A full replacement can only set values."));
     }
-    if item.ops.iter().any(|op| op.value.as_ref().is_some_and(|value| value.len() > VALUE_LEN_MAX)) {
-        let message = format!(
-            "The configuration value cannot be added because it exceeds the maximum value size of \
-             {VALUE_LEN_MAX} bytes."
-        );
-        return Err(Failure::new(ErrorCode::InvalidConfig, message));
+    item.ops.iter().filter_map(|op| op.value.as_deref()).try_for_each(check_len)
+}
+
+/// Refuses values longer than Kafka's records could hold.
+pub(super) fn check_len(value: &str) -> Result<(), Failure> {
+    if value.len() <= VALUE_LEN_MAX {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_LEN_MAX} bytes."
+    );
+    Err(Failure::new(ErrorCode::InvalidConfig, message))
 }
 
 fn perform(
@@ -215,10 +220,6 @@ fn difference(before: &Overrides, after: &Overrides) -> BTreeMap<String, Option<
         .filter(|(name, value)| before.get(*name) != Some(value))
         .map(|(name, value)| (name.clone(), Some(value.clone())));
     removed.chain(set).collect()
-}
-
-fn join<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().collect::<Vec<_>>().join(",")
 }
 
 fn invalid_request(message: impl Into<String>) -> Failure {

@@ -8,6 +8,7 @@ use tidemark_protocol::types::{BrokerId, TopicId};
 
 use super::Draft;
 use super::assignment::{partition, partitions_of, placed_partitions};
+use super::configs::{DUPLICATE_KEYS, check_len};
 use crate::metadata::command::{NewPartitions, NewTopic, TopicKey};
 use crate::metadata::config_layers::ConfigLayers;
 use crate::metadata::image::{ClusterImage, ConfigResource, PartitionImage, TopicImage};
@@ -96,15 +97,18 @@ fn check_configs(
     topic: &NewTopic,
     statics: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
+    let nulls: Vec<&str> =
+        topic.configs.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !nulls.is_empty() {
+        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(Failure::new(ErrorCode::InvalidConfig, message));
+    }
     let mut configs = BTreeMap::new();
     for (name, value) in &topic.configs {
-        let Some(value) = value else {
-            let message = format!("Null value not supported for topic configs: {name}");
-            return Err(Failure::new(ErrorCode::InvalidConfig, message));
-        };
-        if configs.insert(name.clone(), value.clone()).is_some() {
-            let message = format!("Error due to duplicate config keys : {name}");
-            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        let value = value.as_deref().unwrap_or_default();
+        check_len(value)?;
+        if configs.insert(name.clone(), value.to_owned()).is_some() {
+            return Err(Failure::new(ErrorCode::InvalidRequest, DUPLICATE_KEYS));
         }
     }
     let layers = ConfigLayers::of_cluster(image, statics);

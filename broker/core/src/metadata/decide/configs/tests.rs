@@ -130,7 +130,7 @@ fn legacy_alter_replaces_the_whole_set() {
 fn contradictory_requests_are_refused() {
     let image = with_topic();
     let twice = [("retention.ms", Set, Some("1")), ("retention.ms", Delete, None)];
-    let text = "Error due to duplicate config keys : retention.ms";
+    let text = "Error due to duplicate config keys";
     refuse(&image, orders(), &twice, ErrorCode::InvalidRequest, text);
     let text = "Null value not supported for : retention.ms";
     refuse(&image, orders(), &[("retention.ms", Set, None)], ErrorCode::InvalidRequest, text);

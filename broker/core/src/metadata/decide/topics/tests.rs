@@ -254,14 +254,14 @@ fn bad_configuration_is_refused() {
             "Invalid value abc for configuration max.message.bytes: Not a number of type INT",
         ),
         (
-            &[("retention.ms", None)],
+            &[("retention.ms", None), ("segment.ms", None)],
             ErrorCode::InvalidConfig,
-            "Null value not supported for topic configs: retention.ms",
+            "Null value not supported for topic configs: retention.ms,segment.ms",
         ),
         (
             &[("retention.ms", Some("1")), ("retention.ms", Some("2"))],
             ErrorCode::InvalidRequest,
-            "Error due to duplicate config keys : retention.ms",
+            "Error due to duplicate config keys",
         ),
     ];
     for (configs, code, text) in cases {
