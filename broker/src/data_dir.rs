@@ -14,19 +14,25 @@
 //! checksum = "9ae0daaf"                       # crc32 of every byte above this line, in hexadecimal
 //! ```
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use tidemark_protocol::types::{BrokerId, TopicId, base64_uuid};
-use tidemark_storage::disk::{DirLock, Disk, OpenMode};
+use tidemark_storage::disk::{DirLock, Disk, OpenMode, read_file};
 use uuid::Uuid;
 
 /// Name of the file that holds the identity.
 pub const META_FILE: &str = "meta.toml";
 /// Version of the file's layout; others are refused.
 const META_VERSION: u32 = 1;
+/// Held by the process that uses the directory; its text is that process's id.
+const LOCK_FILE: &str = ".lock";
+/// What a file system puts into an empty volume by itself.
+const LOST_AND_FOUND: &str = "lost+found";
+/// Id of the voter that forms the quorum; later ones come from positions in the committed log.
+const FIRST_RAFT_ID: u64 = 1;
 /// The identity is a handful of lines; anything longer is not one.
 const META_BYTES_MAX: u64 = 16 * 1024;
 
@@ -136,8 +142,46 @@ impl DataDir {
         cluster_id: Option<&str>,
         fresh: &Fresh,
     ) -> Result<DataDir, DataDirError> {
-        let _ = (disk, path, node_id, cluster_id, fresh);
-        unimplemented!("lands next")
+        if let Some(text) = cluster_id.filter(|text| TopicId::parse(text).is_none()) {
+            return Err(DataDirError::BadClusterId { text: text.to_owned() });
+        }
+        if !disk.exists(path) {
+            disk.create_dir_all(path).map_err(|source| io_error("make", path, source))?;
+        }
+        let lock = take_lock(disk, path)?;
+        let meta = path.join(META_FILE);
+        let (identity, formatted) = if disk.exists(&meta) {
+            (read_identity(&**disk, &meta)?, false)
+        } else {
+            let identity = Identity {
+                cluster_id: cluster_id.map_or_else(|| base64_uuid(fresh.cluster_id), str::to_owned),
+                node_id,
+                directory_id: fresh.directory_id,
+                raft_id: FIRST_RAFT_ID,
+            };
+            format(&**disk, path, &identity)?;
+            (identity, true)
+        };
+        // At every start: whoever was killed after a rename or after making the directory may not have come to this.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for dir in std::iter::once(path).chain(parent) {
+            disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
+        }
+        if identity.node_id != node_id {
+            return Err(DataDirError::OtherNode {
+                path: path.to_owned(),
+                found: identity.node_id,
+                asked: node_id,
+            });
+        }
+        match cluster_id {
+            Some(asked) if asked != identity.cluster_id => Err(DataDirError::OtherCluster {
+                path: path.to_owned(),
+                found: identity.cluster_id,
+                asked: asked.to_owned(),
+            }),
+            _ => Ok(DataDir { path: path.to_owned(), identity, formatted, _lock: lock }),
+        }
     }
 
     /// The directory.
@@ -155,3 +199,108 @@ impl DataDir {
         self.formatted
     }
 }
+
+/// The identity as it is written, without its checksum.
+#[derive(Deserialize)]
+struct Meta {
+    version: u32,
+    cluster_id: String,
+    node_id: BrokerId,
+    directory_id: String,
+    raft_id: u64,
+}
+
+fn take_lock(disk: &Arc<dyn Disk>, path: &Path) -> Result<DirLock, DataDirError> {
+    let lock_path = path.join(LOCK_FILE);
+    match disk.lock(&lock_path) {
+        Ok(lock) => {
+            // Who holds it is only said for the next one's message, so a failure to say it is no reason not to start.
+            if let Err(error) = write_pid(&**disk, &lock_path) {
+                tracing::debug!(%error, path = %lock_path.display(), "the process id was not noted");
+            }
+            Ok(lock)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let text =
+                read_file(&**disk, &lock_path, 32).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let pid = text.and_then(|text| text.trim().parse().ok());
+            Err(DataDirError::InUse { path: path.to_owned(), pid })
+        }
+        Err(source) => Err(io_error("lock", &lock_path, source)),
+    }
+}
+
+fn write_pid(disk: &dyn Disk, lock_path: &Path) -> io::Result<()> {
+    let text = format!("{}\n", std::process::id());
+    let file = disk.open(lock_path, OpenMode::ReadWrite)?;
+    file.set_len(0)?;
+    file.write_all_at(&[IoSlice::new(text.as_bytes())], 0)
+}
+
+fn format(disk: &dyn Disk, path: &Path, identity: &Identity) -> Result<(), DataDirError> {
+    let names = disk.read_dir(path).map_err(|source| io_error("list", path, source))?;
+    let aside_name = format!("{META_FILE}.tmp");
+    let strange = names
+        .into_iter()
+        .find(|name| ![LOCK_FILE, LOST_AND_FOUND, aside_name.as_str()].contains(&name.as_str()));
+    if let Some(example) = strange {
+        return Err(DataDirError::NotEmpty { path: path.to_owned(), example });
+    }
+    let (meta, aside) = (path.join(META_FILE), path.join(&aside_name));
+    let write = || {
+        let file = disk.open(&aside, OpenMode::Create)?;
+        file.set_len(0)?;
+        file.write_all_at(&[IoSlice::new(to_text(identity).as_bytes())], 0)?;
+        file.sync_data()?;
+        disk.rename(&aside, &meta)
+    };
+    write().map_err(|source| io_error("write", &meta, source))
+}
+
+fn to_text(identity: &Identity) -> String {
+    let mut text = format!(
+        "# Whose data this directory holds. Tidemark writes this file once; do not edit or copy it.\n\
+         version = {META_VERSION}\ncluster_id = \"{}\"\nnode_id = {}\ndirectory_id = \"{}\"\nraft_id = {}\n",
+        identity.cluster_id,
+        identity.node_id,
+        base64_uuid(identity.directory_id),
+        identity.raft_id
+    );
+    let checksum = crc32fast::hash(text.as_bytes());
+    text.push_str(&format!("checksum = \"{checksum:08x}\"\n"));
+    text
+}
+
+fn read_identity(disk: &dyn Disk, meta: &Path) -> Result<Identity, DataDirError> {
+    let damaged = |why: String| DataDirError::Damaged { path: meta.to_owned(), why };
+    let bytes = read_file(disk, meta, META_BYTES_MAX).map_err(|source| io_error("read", meta, source))?;
+    let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text".to_owned()))?;
+    parse(&text).map_err(damaged)
+}
+
+fn parse(text: &str) -> Result<Identity, String> {
+    let at = text.find("checksum").ok_or("it has no checksum, so it was cut off or edited")?;
+    let meta: Meta = toml::from_str(&text[..at]).map_err(|error| error.message().to_owned())?;
+    if meta.version != META_VERSION {
+        return Err(format!(
+            "its layout version is {}, this version of tidemark knows {META_VERSION}",
+            meta.version
+        ));
+    }
+    let stored = text[at..].split('"').nth(1).unwrap_or_default();
+    let computed = format!("{:08x}", crc32fast::hash(text[..at].as_bytes()));
+    if stored != computed {
+        return Err(format!(
+            "its checksum is {stored:?} and should be {computed:?}, so it was damaged or edited"
+        ));
+    }
+    let directory_id = TopicId::parse(&meta.directory_id).ok_or("its directory_id is no id")?.0;
+    Ok(Identity { cluster_id: meta.cluster_id, node_id: meta.node_id, directory_id, raft_id: meta.raft_id })
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataDirError {
+    DataDirError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,14 +10,25 @@
 //!  image(), watch() ◀── publish once per batch ◀── decide + apply ◀── state_machine ◀──────┘
 //! ```
 
+mod content;
+mod log;
+mod log_store;
+mod network;
 pub mod quorum;
+mod raft;
+mod record;
+mod session;
+mod snapshot;
+mod state_machine;
+mod type_config;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply};
+use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply, features};
 use tidemark_storage::disk::Disk;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -25,6 +36,7 @@ use uuid::Uuid;
 use crate::data_dir::Identity;
 use quorum::{Proposal, ProposeError, Quorum};
 pub use quorum::{QuorumMetrics, RaftId, Voter};
+use raft::RaftQuorum;
 
 /// Proposals of this process that are on their way at once: more only wait longer, each holding its command in memory.
 const PROPOSALS_IN_FLIGHT_MAX: usize = 1024;
@@ -102,8 +114,54 @@ pub struct Controller {
 impl Controller {
     /// Opens the metadata, joins or forms the quorum, and returns once the image holds everything that was ever answered.
     /// An empty directory becomes a quorum of this one voter.
-    pub async fn start(_options: StartOptions) -> Result<Controller, StartError> {
-        unimplemented!("lands next")
+    pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
+        let StartOptions { disk, data_dir, identity, incarnation } = options;
+        let dir = data_dir.join("metadata");
+        let prepare = || {
+            disk.create_dir_all(&dir)?;
+            disk.sync_dir(&data_dir)
+        };
+        prepare().map_err(|source| StartError::Io { action: "make", path: dir.clone(), source })?;
+        let voter = Voter {
+            broker_id: identity.node_id,
+            directory_id: identity.directory_id,
+            address: String::new(),
+        };
+        let (quorum, image) = RaftQuorum::start(&disk, &dir, identity.raft_id, voter, incarnation).await?;
+        let handle = ControllerHandle {
+            quorum: Arc::new(quorum),
+            image,
+            session: incarnation,
+            sequence: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(PROPOSALS_IN_FLIGHT_MAX)),
+        };
+        let controller = Controller { handle };
+        match controller.claim(&identity).await {
+            Ok(()) => Ok(controller),
+            Err(error) => {
+                controller.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a new cluster its identity, or checks the one it has.
+    async fn claim(&self, identity: &Identity) -> Result<(), StartError> {
+        let found = self.handle.image().cluster_id.clone();
+        if found.is_empty() && self.handle.is_leader() {
+            let command = Command::InitializeCluster {
+                cluster_id: identity.cluster_id.clone(),
+                features: features::of_new_cluster(),
+            };
+            match self.handle.submit(command).await.map_err(|error| StartError::Quorum(error.to_string()))? {
+                Reply::Initialized(Ok(())) => Ok(()),
+                other => Err(StartError::Quorum(format!("the cluster was not initialised: {other:?}"))),
+            }
+        } else if found.is_empty() || found == identity.cluster_id {
+            Ok(())
+        } else {
+            Err(StartError::OtherCluster { found, expected: identity.cluster_id.clone() })
+        }
     }
 
     /// A door for others; cheap to clone.
@@ -230,3 +288,6 @@ impl From<ProposeError> for SubmitError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Owned by `SimDisk`, under its lock. Every file has two contents, what programs see (the page cache) and what the
 //! platter has; every directory has two lists of names. What always holds: `sync` makes the two equal for what it was
 //! asked to sync, nothing else is promised. At a crash
-//! - each 4 KiB block written since the file's last sync is old, new, or a mixture by sectors of 512 bytes with zeros;
+//! - each 4 KiB block written since the file's last sync is old, new, or a mixture of both by sectors of 512 bytes;
 //! - the length is any of those the file had since then;
 //! - each name change since the directory's last sync happened or not; a rename happens whole.
 
@@ -532,7 +532,7 @@ impl FileNode {
         self.lengths.clear();
     }
 
-    /// Copies what is seen of one block; with dice, only some of its sectors, and zeros for some.
+    /// Copies what is seen of one block; with dice, only some of its sectors.
     fn write_back(&self, left: &mut [u8], block: usize, mut torn: Option<&mut Rng>) {
         for start in (block * BLOCK..(block + 1) * BLOCK).step_by(SECTOR) {
             let end = (start + SECTOR).min(left.len());
@@ -540,10 +540,9 @@ impl FileNode {
                 break;
             }
             let seen = |i: usize| self.cache.get(i).copied().unwrap_or(0);
-            match torn.as_mut().map_or(0, |rng| rng.below(5)) {
-                0 | 1 => (start..end).for_each(|i| left[i] = seen(i)),
-                2 | 3 => {}
-                _ => left[start..end].fill(0),
+            // A disk writes a sector as a whole: the old bytes, durable ones among them, or the new.
+            if torn.as_mut().is_none_or(|rng| rng.percent(50)) {
+                (start..end).for_each(|i| left[i] = seen(i));
             }
         }
     }
