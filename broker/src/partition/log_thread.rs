@@ -185,7 +185,6 @@ impl LogThread {
             Command::Open { reply } => {
                 let opened = self.ensure_open(slot, now);
                 let view = opened.and_then(|()| {
-                    self.publish(slot);
                     self.writer(slot).and_then(|writer| writer.handle.view()).ok_or(PartitionError::Closed)
                 });
                 let _ = reply.send(view);
@@ -232,10 +231,10 @@ impl LogThread {
                 if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
                     open.fail(why);
                 }
-                if unflushed && failure.is_none() {
-                    self.dirty(slot);
-                }
                 self.directory.metrics.opened_logs.add(1);
+                if unflushed && failure.is_none() {
+                    self.flush_recovered(slot, now);
+                }
                 self.publish(slot);
                 self.visit_at(slot, now.mono);
                 Ok(())

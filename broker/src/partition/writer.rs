@@ -356,17 +356,12 @@ impl OpenLog {
             leader.on_durable(self.log.durable_end());
         }
         self.take_high_watermark();
-        let durable_end = self.log.durable_end();
-        for (_, reply) in self.flush_replies.extract_if(.., |(end, _)| *end <= durable_end) {
-            // Whoever asked may have gone; the flush happened all the same.
-            let _ = reply.send(Ok(()));
-        }
     }
 
     /// Answers when everything appended so far is durable. Returns whether a flush is needed for that.
     pub(super) fn await_flush(&mut self, reply: oneshot::Sender<Result<(), PartitionError>>) -> bool {
         if self.log.durable_end() >= self.log.log_end() {
-            // As in `finish_flush`.
+            // As in `release`.
             let _ = reply.send(Ok(()));
             return false;
         }
@@ -415,7 +410,7 @@ impl OpenLog {
         self.log.fail(why.to_string());
         self.pending.fail(&ProduceError::Storage(why.to_string()));
         for (_, reply) in self.flush_replies.drain(..) {
-            // As in `finish_flush`.
+            // As in `release`.
             let _ = reply.send(Err(PartitionError::Storage(why.to_string())));
         }
     }
@@ -430,7 +425,13 @@ impl OpenLog {
             })
     }
 
+    /// Answers whoever waited for what the view just published shows.
     fn release(&mut self) {
+        let durable_end = self.log.durable_end();
+        for (_, reply) in self.flush_replies.extract_if(.., |(end, _)| *end <= durable_end) {
+            // Whoever asked may have gone; the flush happened all the same.
+            let _ = reply.send(Ok(()));
+        }
         let leader = &self.leader;
         self.pending.release(self.high_watermark, self.log.log_start(), || match leader {
             Some(leader) => leader.check_isr().map_err(ProduceError::NotEnoughReplicasAfterAppend),

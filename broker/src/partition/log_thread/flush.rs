@@ -130,14 +130,30 @@ impl LogThread {
         Some((slot, flush))
     }
 
+    /// Syncs on this thread the one partition that waits.
     fn flush_inline(&mut self, now: Now) {
-        let Some((slot, flush)) = self.next_flush() else { return };
+        if let Some((slot, flush)) = self.next_flush() {
+            self.sync_inline(slot, flush, now);
+            self.publish_touched();
+        }
+    }
+
+    /// Syncs what recovery found beyond the last mark, before anybody sees the log: its first view then shows all that
+    /// was ever acknowledged, and its high watermark does not seem to go back.
+    pub(super) fn flush_recovered(&mut self, slot: Slot, now: Now) {
+        let Some(writer) = self.writer(slot) else { return };
+        if let Some(flush) = writer.open_log().and_then(OpenLog::begin_flush) {
+            writer.flags.flushing = true;
+            self.sync_inline(slot, flush, now);
+        }
+    }
+
+    fn sync_inline(&mut self, slot: Slot, flush: Flush, now: Now) {
         self.flushes.in_flight += 1;
         let started = self.directory.clock.now().mono;
         let result = sync_each(&*self.directory.log.disk, &flush);
         let took = self.directory.clock.now().mono.saturating_sub(started);
         self.flushed(vec![(slot, flush)], result, took, now);
-        self.publish_touched();
     }
 
     fn submit(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool) {

@@ -397,11 +397,7 @@ fn delete_records(
 
 fn read_all(rig: &mut Rig, index: i32) -> Vec<String> {
     let handle = rig.partition(index, &[]);
-    let view = ask(rig, handle.ready_view()).unwrap();
-    // What recovery found but nobody had been told of is committed once it is synced.
-    drop(view);
-    rig.settle();
-    committed(&handle.view().unwrap())
+    committed(&ask(rig, handle.ready_view()).unwrap())
 }
 
 fn entries_of(rig: &Rig) -> Vec<String> {

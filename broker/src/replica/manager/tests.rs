@@ -59,10 +59,7 @@ impl Node {
     }
 
     async fn read(&self, topic: &str, index: i32) -> Vec<String> {
-        let handle = self.partition(topic, index);
-        handle.ready_view().await.unwrap();
-        handle.flush().await.unwrap();
-        committed(&handle.view().unwrap())
+        committed(&self.partition(topic, index).ready_view().await.unwrap())
     }
 }
 
