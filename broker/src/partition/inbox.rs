@@ -73,9 +73,17 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct Queue {
     inputs: VecDeque<Input>,
+    /// Finished syncs: they overtake, since acks wait for them.
+    finished: Vec<Input>,
     appends: usize,
     asleep: bool,
     closed: bool,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.finished.is_empty()
+    }
 }
 
 impl Inbox {
@@ -105,7 +113,10 @@ impl Inbox {
     }
 
     fn push(&self, mut queue: MutexGuard<'_, Queue>, input: Input) {
-        queue.inputs.push_back(input);
+        match input {
+            Input::Flushed { .. } => queue.finished.push(input),
+            _ => queue.inputs.push_back(input),
+        }
         let wake = std::mem::take(&mut queue.asleep);
         drop(queue);
         if wake {
@@ -113,18 +124,23 @@ impl Inbox {
         }
     }
 
-    /// Moves everything queued to the end of `into`. With nothing queued it waits up to `patience` for something
-    /// (`None`: as long as it takes); a zero patience only looks.
-    pub(super) fn receive(&self, into: &mut VecDeque<Input>, patience: Option<Duration>) {
+    /// Moves finished syncs to the front of `into`, and everything else queued to its end, unless `into` has as many as
+    /// `enough` already: what is not taken counts towards the bound. With nothing queued it waits up to `patience` for
+    /// something (`None`: as long as it takes); a zero patience only looks.
+    pub(super) fn receive(&self, into: &mut VecDeque<Input>, enough: usize, patience: Option<Duration>) {
         let mut queue = self.lock();
-        if queue.inputs.is_empty() && patience != Some(Duration::ZERO) {
+        if queue.is_empty() && patience != Some(Duration::ZERO) {
             queue = self.wait(queue, patience);
         }
-        queue.appends = 0;
         if into.is_empty() {
             std::mem::swap(into, &mut queue.inputs);
-        } else {
+            queue.appends = 0;
+        } else if into.len() < enough {
             into.append(&mut queue.inputs);
+            queue.appends = 0;
+        }
+        for finished in queue.finished.drain(..).rev() {
+            into.push_front(finished);
         }
     }
 
@@ -134,7 +150,7 @@ impl Inbox {
         patience: Option<Duration>,
     ) -> MutexGuard<'a, Queue> {
         queue.asleep = true;
-        let empty = |queue: &mut Queue| queue.inputs.is_empty();
+        let empty = |queue: &mut Queue| queue.is_empty();
         let mut queue = match patience {
             None => self.filled.wait_while(queue, empty).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
@@ -150,13 +166,14 @@ impl Inbox {
     pub(crate) fn refuse(&self) -> VecDeque<Input> {
         let mut queue = self.lock();
         queue.closed = true;
-        std::mem::take(&mut queue.inputs)
+        let queue = &mut *queue;
+        queue.finished.drain(..).chain(queue.inputs.drain(..)).collect()
     }
 
     /// Whether nothing is queued.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().inputs.is_empty()
+        self.lock().is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

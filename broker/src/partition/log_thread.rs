@@ -82,7 +82,7 @@ impl LogThread {
     pub(crate) fn run(mut self) -> bool {
         while !self.stopping {
             let patience = self.patience();
-            self.inbox.receive(&mut self.queue, patience);
+            self.inbox.receive(&mut self.queue, ROUND_INPUTS_MAX, patience);
             self.round();
         }
         self.stop()
@@ -382,7 +382,7 @@ impl LogThread {
 impl LogThread {
     /// Takes in what is queued, without waiting.
     pub(crate) fn receive_now(&mut self) {
-        self.inbox.receive(&mut self.queue, Some(Duration::ZERO));
+        self.inbox.receive(&mut self.queue, ROUND_INPUTS_MAX, Some(Duration::ZERO));
     }
 }
 

@@ -249,12 +249,9 @@ pub(crate) struct Removal {
 impl Removal {
     /// Returns when the partition serves nobody any more and its directory has another name.
     pub(crate) async fn done(self) {
-        match self.done.await {
-            Ok(Err(error)) => {
-                tracing::error!(partition = %self.tp, %error, "the partition cannot be removed")
-            }
-            // Without an answer the log thread is ending: the directory is removed at the next start.
-            Ok(Ok(())) | Err(_) => {}
+        // Without an answer the log thread is ending: the directory is removed at the next start.
+        if let Ok(Err(error)) = self.done.await {
+            tracing::error!(partition = %self.tp, %error, "the partition cannot be removed");
         }
     }
 }

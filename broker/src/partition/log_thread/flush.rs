@@ -227,7 +227,7 @@ impl LogThread {
             if self.flushes.in_flight == 0 {
                 return;
             }
-            self.inbox.receive(&mut self.queue, None);
+            self.inbox.receive(&mut self.queue, 1, None);
         }
     }
 

@@ -141,7 +141,7 @@ async fn marks_survive_another_number_of_log_threads() {
 #[tokio::test]
 async fn acked_records_survive_a_power_loss_of_a_busy_node() {
     let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 8)]));
-    let mut acked = vec![0; 8];
+    let mut acked = [0; 8];
     for round in 0..10 {
         let mut waits = Vec::new();
         for (index, acked) in acked.iter_mut().enumerate() {
