@@ -13,6 +13,8 @@ pub mod data_dir;
 pub mod partition;
 pub mod replica;
 
+pub mod coordinator;
+
 pub mod broker;
 pub mod config;
 pub mod server;

@@ -143,14 +143,14 @@ impl GroupCoordinator {
         out
     }
 
-    /// Forgets every group's offsets of topics that are gone.
-    pub(super) fn topics_deleted(&self, token: Token, topics: &[Arc<str>]) -> Outcome<GroupReply> {
+    /// Forgets every group's offsets of topics that are gone, but not those of a new topic of the same name.
+    pub(super) fn topics_deleted(&self, token: Token, topics: &[(Arc<str>, TopicId)]) -> Outcome<GroupReply> {
         let mut out = Outcome::reply(token, GroupReply::Done(ErrorCode::None));
         for (group_id, kept) in self.offsets.groups() {
-            for topic in topics {
+            for (topic, id) in topics {
                 let partitions = kept.get(topic).into_iter().flatten();
-                out.records
-                    .extend(partitions.map(|(partition, _)| offset_tombstone(group_id, topic, *partition)));
+                let gone = partitions.filter(|(_, kept)| kept.topic_id.is_zero() || kept.topic_id == *id);
+                out.records.extend(gone.map(|(partition, _)| offset_tombstone(group_id, topic, *partition)));
             }
         }
         out

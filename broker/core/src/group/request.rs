@@ -42,8 +42,8 @@ pub enum GroupRequest {
     },
     /// Topics are gone: their offsets go too. Answered by [`GroupReply::Done`] once that is committed.
     TopicsDeleted {
-        /// Names of the deleted topics.
-        topics: Vec<Arc<str>>,
+        /// Names and identities of the deleted topics: a new topic may have the name already.
+        topics: Vec<(Arc<str>, TopicId)>,
     },
     /// The operator changed settings. Answered by [`GroupReply::Done`].
     Reconfigure(Arc<GroupSettings>),

@@ -202,11 +202,20 @@ fn offsets_go_with_their_topic() {
     shard.commit_offset(Commit::simple(1));
     shard.commit_offset(Commit { topic: "u", ..Commit::simple(2) });
     assert_eq!(shard.machine.topics(), ["t".into(), "u".into()]);
-    let token = shard.send(GroupRequest::TopicsDeleted { topics: vec!["t".into(), "never".into()] });
+    let token = shard
+        .send(GroupRequest::TopicsDeleted { topics: vec![("t".into(), id(1)), ("never".into(), id(2))] });
     assert_eq!(shard.answer(token), GroupReply::Done(ErrorCode::None));
     assert_eq!((shard.offset_of("t", 0), shard.offset_of("u", 0)), (-1, 2));
     shard.reload();
     assert_eq!((shard.offset_of("t", 0), shard.offset_of("u", 0)), (-1, 2));
+}
+
+#[test]
+fn offsets_of_a_new_topic_stay_when_the_old_one_of_its_name_goes() {
+    let mut shard = Shard::new();
+    shard.commit_offset(Commit { topic_id: id(2), ..Commit::simple(1) });
+    shard.send(GroupRequest::TopicsDeleted { topics: vec![("t".into(), id(1))] });
+    assert_eq!(shard.offset(), 1);
 }
 
 fn delete_offsets(shard: &mut Shard, topic: &str) -> OffsetDeleteReply {
