@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::controller::{self, Controller, Registration};
+use crate::coordinator::group::{GroupShards, GroupShardsOptions};
 use crate::data_dir::{DataDir, DataDirError, Fresh};
 use crate::replica::{self, ReplicaManager, ReplicaOptions};
 use crate::runtime::{RuntimeConfig, Runtimes};
@@ -81,6 +82,7 @@ pub struct Broker {
     cluster_id: String,
     controller: Controller,
     replicas: Arc<ReplicaManager>,
+    groups: Arc<GroupShards>,
     runtimes: Runtimes,
     data_dir: DataDir,
     stop: watch::Sender<bool>,
@@ -133,6 +135,16 @@ impl Broker {
             },
             handle.watch(),
         )?;
+        let groups = GroupShards::new(GroupShardsOptions {
+            me: config.node_id,
+            clock: clock.clone(),
+            images: handle.watch(),
+            configs: config.kafka.clone(),
+            partitions: {
+                let replicas = Arc::clone(&replicas);
+                Arc::new(move |topic, index| replicas.partition(topic, index))
+            },
+        });
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
         let ctx = Arc::new(Ctx {
@@ -144,6 +156,7 @@ impl Broker {
             clock,
             controller: handle.clone(),
             replicas: Arc::clone(&replicas),
+            groups: Arc::clone(&groups),
             sessions: FetchSessions::new(slots(&settings.load()), fresh_session_id()),
             request_budget,
             producer_ids: ProducerIds::default(),
@@ -157,11 +170,12 @@ impl Broker {
             cluster_id: data_dir.identity().cluster_id.clone(),
             controller,
             replicas,
+            groups: Arc::clone(&groups),
             runtimes,
             data_dir,
             stop,
             listeners: JoinSet::new(),
-            background: vec![tokio::spawn(follow)],
+            background: vec![tokio::spawn(follow), tokio::spawn(groups.follow())],
         };
         broker.open(ports, &ctx, &stopping)?;
         Ok(broker)
@@ -202,6 +216,8 @@ impl Broker {
     pub async fn stop(mut self) {
         // The receivers may all be gone already; then there is nobody left to tell.
         let _ = self.stop.send(true);
+        // Joins that wait for a rebalance would hold their connections open for minutes.
+        self.groups.stop();
         while self.listeners.join_next().await.is_some() {}
         let report = self.replicas.shutdown(CLOSE_TIME_MAX).await;
         self.controller.shutdown().await;

@@ -51,7 +51,15 @@ pub struct GroupShards {
     configs: BrokerConfigs,
     partitions: Arc<FindPartition>,
     options: ShardOptions,
-    shards: Mutex<BTreeMap<PartitionIndex, Shard>>,
+    shards: Mutex<Shards>,
+}
+
+/// The shards there are.
+#[derive(Default)]
+struct Shards {
+    by_partition: BTreeMap<PartitionIndex, Shard>,
+    /// The broker stops: no shard starts any more.
+    stopped: bool,
 }
 
 /// One shard, and the leadership it was started for.
@@ -76,7 +84,7 @@ impl GroupShards {
                 load_patience: LOAD_PATIENCE,
                 loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
             },
-            shards: Mutex::new(BTreeMap::new()),
+            shards: Mutex::new(Shards::default()),
         })
     }
 
@@ -89,7 +97,8 @@ impl GroupShards {
         shard.ask(request).await
     }
 
-    /// Asks every shard of this broker the same. The first error is the answer.
+    /// Asks every shard of this broker the same. A shard that has just gone to another broker says nothing; any other
+    /// error is the answer.
     pub async fn ask_all(&self, request: &GroupRequest) -> Result<Vec<GroupReply>, ErrorCode> {
         let image = self.image();
         let shards: Vec<_> = self.led(&image).filter_map(|(index, _)| self.shard(&image, index)).collect();
@@ -97,7 +106,11 @@ impl GroupShards {
         for answer in
             futures_util::future::join_all(shards.iter().map(|shard| shard.ask(request.clone()))).await
         {
-            replies.push(answer?);
+            match answer {
+                Ok(reply) => replies.push(reply),
+                Err(ErrorCode::NotCoordinator) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(replies)
     }
@@ -124,13 +137,21 @@ impl GroupShards {
             self.tell_deleted(&before, &image);
             before = image;
         }
-        self.lock().clear();
+        self.stop();
+    }
+
+    /// Ends all shards: whoever waits for an answer is told NOT_COORDINATOR, and looks for another one. What was
+    /// answered is committed.
+    pub fn stop(&self) {
+        let mut shards = self.lock();
+        shards.stopped = true;
+        shards.by_partition.clear();
     }
 
     /// Starts the shards this broker leads and lets go of the others.
     fn reconcile(&self, image: &ClusterImage) {
         let led: Vec<PartitionIndex> = self.led(image).map(|(index, _)| index).collect();
-        self.lock().retain(|index, _| led.binary_search(index).is_ok());
+        self.lock().by_partition.retain(|index, _| led.binary_search(index).is_ok());
         for index in led {
             // A partition that is not here yet is started by its first request.
             let _ = self.shard(image, index);
@@ -150,7 +171,10 @@ impl GroupShards {
         let topic = image.topic(OFFSETS_TOPIC)?;
         let partition = topic.partition(index).filter(|partition| partition.leader == self.me)?;
         let mut shards = self.lock();
-        if let Some(shard) = shards.get(&index).filter(|shard| !shard.handle.is_closed()) {
+        if shards.stopped {
+            return None;
+        }
+        if let Some(shard) = shards.by_partition.get(&index).filter(|shard| !shard.handle.is_closed()) {
             let current = shard.topic_id == topic.id && shard.leader_epoch >= partition.leader_epoch;
             if current {
                 return Some(shard.handle.clone());
@@ -167,7 +191,7 @@ impl GroupShards {
         let (handle, _task) = runtime::start(name, machine, log, self.options.clone());
         let shard =
             Shard { topic_id: topic.id, leader_epoch: partition.leader_epoch, handle: handle.clone() };
-        shards.insert(index, shard);
+        shards.by_partition.insert(index, shard);
         Some(handle)
     }
 
@@ -193,7 +217,7 @@ impl GroupShards {
 
     /// Sends news to every shard; each is delivered by a task of its own, so that a busy one holds up nobody.
     fn tell(&self, request: GroupRequest) {
-        for (index, shard) in self.lock().iter() {
+        for (index, shard) in &self.lock().by_partition {
             let (index, handle, request) = (*index, shard.handle.clone(), request.clone());
             tokio::spawn(async move {
                 if let Err(error) = handle.ask(request).await {
@@ -216,7 +240,7 @@ impl GroupShards {
     }
 
     /// Held for map operations and the start of a task only.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionIndex, Shard>> {
+    fn lock(&self) -> MutexGuard<'_, Shards> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -66,7 +66,17 @@ pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes
         ApiKey::DescribeAcls => request.call(describe_acls::handle),
         ApiKey::CreateAcls => request.call(create_acls::handle),
         ApiKey::DeleteAcls => request.call(delete_acls::handle),
-        other => Started::Refused(format!("{other:?} has no handler")),
+        ApiKey::FindCoordinator => request.call(find_coordinator::handle),
+        ApiKey::JoinGroup => request.call(join_group::handle),
+        ApiKey::SyncGroup => request.call(sync_group::handle),
+        ApiKey::Heartbeat => request.call(heartbeat::handle),
+        ApiKey::LeaveGroup => request.call(leave_group::handle),
+        ApiKey::OffsetCommit => request.call(offset_commit::handle),
+        ApiKey::OffsetFetch => request.call(offset_fetch::handle),
+        ApiKey::OffsetDelete => request.call(offset_delete::handle),
+        ApiKey::ListGroups => request.call(list_groups::handle),
+        ApiKey::DescribeGroups => request.call(describe_groups::handle),
+        ApiKey::DeleteGroups => request.call(delete_groups::handle),
     }
 }
 

@@ -33,6 +33,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::controller::ControllerHandle;
+use crate::coordinator::group::GroupShards;
 use crate::replica::ReplicaManager;
 use budget::RequestBudget;
 use fetch_session::FetchSessions;
@@ -56,6 +57,8 @@ pub struct Ctx {
     pub controller: ControllerHandle,
     /// The partitions this node holds.
     pub replicas: Arc<ReplicaManager>,
+    /// The group coordinators of this node.
+    pub groups: Arc<GroupShards>,
     /// Incremental fetch sessions (KIP-227).
     pub sessions: FetchSessions,
     /// Bytes of requests in work.

@@ -103,8 +103,6 @@ pub struct JoinRequest {
     pub supports_skip_assignment: bool,
     /// Randomness for a new member id, from the shell; used if the member needs one.
     pub uuid: u128,
-    /// Why the client joins (KIP-800).
-    pub reason: Option<String>,
 }
 
 /// What a joining member is told.

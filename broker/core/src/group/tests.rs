@@ -269,7 +269,6 @@ impl Joiner {
                 member_id_required: false,
                 supports_skip_assignment: false,
                 uuid: 0,
-                reason: None,
             },
         }
     }
