@@ -27,3 +27,5 @@ pub mod consumer;
 pub mod report;
 
 pub mod run;
+
+pub mod floor;
