@@ -186,6 +186,11 @@ impl Log {
     pub(super) fn retire_segments(&mut self, gone: Vec<Arc<Segment>>, now: Now) -> io::Result<()> {
         let delay = Duration::from_millis(self.config.file_delete_delay_ms.max(0).unsigned_abs());
         for segment in gone {
+            // Compaction gives a segment of the same name a successor: files that wait under it go first.
+            let base_offset = segment.base_offset();
+            for waiting in self.removed.extract_if(.., |r| r.segment.base_offset() == base_offset) {
+                waiting.segment.remove()?;
+            }
             segment.retire()?;
             self.removed.push(Removed { segment, due: now.mono + delay });
         }

@@ -26,6 +26,7 @@ use crate::segment::{OpenFiles, Place, Segment};
 use crate::tail::{Tail, TailBudget};
 
 mod append;
+pub mod compaction;
 mod flush;
 mod maintain;
 pub mod offset_map;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
 
+use super::compaction::swap;
 use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
 use crate::config::LogConfig;
 use crate::disk::{OpenMode, read_file};
@@ -73,11 +74,10 @@ impl Log {
         now: Now,
     ) -> Result<(Log, Recovery), OpenError> {
         let place = context.place(dir, &config);
-        let names = match place.disk.read_dir(&place.dir) {
-            Ok(names) => names,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(place.io_error(source)),
-        };
+        let mut names = read_names(&place)?;
+        if finish_compaction(&place, &names)? {
+            names = read_names(&place)?;
+        }
         let mut found = find_segments(&place, &names)?;
         if let Some(mark) = mark.filter(|m| m.log_start == m.durable_end)
             && found.iter().all(|f| f.base < mark.segment_base)
@@ -346,6 +346,22 @@ impl Place {
     }
 }
 
+fn read_names(place: &Place) -> Result<Vec<String>, OpenError> {
+    match place.disk.read_dir(&place.dir) {
+        Ok(names) => Ok(names),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(place.io_error(source)),
+    }
+}
+
+/// Finishes or undoes what a crash has cut off of a compaction; true when that changed the directory.
+fn finish_compaction(place: &Place, names: &[String]) -> Result<bool, OpenError> {
+    swap::recover(&*place.disk, &place.dir, names).map_err(|e| match e.kind() {
+        io::ErrorKind::InvalidData => place.corrupt(-1, 0, -1, format!("half done compaction: {e}")),
+        _ => place.io_error(e),
+    })
+}
+
 fn find_segments(place: &Place, names: &[String]) -> Result<Vec<Found>, OpenError> {
     let mut found = Vec::new();
     for base in names.iter().filter_map(|name| base_offset(name, LOG)) {
@@ -410,7 +426,9 @@ fn load_epochs(
 ) -> Result<LeaderEpochCache, OpenError> {
     let mut epochs = LeaderEpochCache::new();
     let Some(mark) = mark else { return Ok(epochs) };
-    if let Ok(Some(stored)) = LeaderEpochCache::load(&*place.disk, &place.dir) {
+    if let Ok(Some(mut stored)) = LeaderEpochCache::load(&*place.disk, &place.dir) {
+        // What it says beyond the mark may be of batches that were lost, and the others are read anyway.
+        stored.truncate_from_end(mark.durable_end);
         return Ok(stored);
     }
     for segment in found.iter().take_while(|f| f.base <= mark.segment_base) {

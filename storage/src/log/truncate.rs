@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tidemark_protocol::types::Offset;
 
+use super::compaction::swap;
 use super::roll::into_io;
 use super::{Log, Position, TruncateError};
 use crate::checkpoint::Durability;
@@ -150,6 +151,7 @@ impl Log {
         self.saved_position = 0;
         snapshot::remove_above(self.disk(), self.dir(), end)?;
         let (disk, dir) = (self.context.disk.clone(), self.place.dir.clone());
+        swap::on_cut(&*disk, &dir, end)?;
         let epochs = Arc::make_mut(&mut self.epochs);
         epochs.truncate_from_end(end);
         if epochs.is_dirty() { epochs.store(&*disk, &dir, Durability::Synced) } else { Ok(()) }

@@ -49,7 +49,8 @@ impl Place {
         self.dir.join(file_name(base_offset, suffix))
     }
 
-    fn interval(&self) -> u64 {
+    /// `index.interval.bytes` now in effect.
+    pub fn interval(&self) -> u64 {
         self.index_interval.load(Ordering::Relaxed)
     }
 }
