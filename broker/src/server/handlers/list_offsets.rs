@@ -19,6 +19,9 @@ use super::super::{Ctx, RequestContext, error};
 use super::fetch::check_epoch;
 use crate::partition::{PartitionHandle, PartitionView};
 
+/// First version that carries leader epochs.
+const LEADER_EPOCH_FROM: i16 = 4;
+
 const LATEST: TimestampMs = -1;
 const EARLIEST: TimestampMs = -2;
 const MAX_TIMESTAMP: TimestampMs = -3;
@@ -53,7 +56,7 @@ pub async fn handle(
                 let handle = ctx.replicas.partition(&topic.name, asked.partition_index);
                 look_up(handle, asked, context.version, committed).await
             };
-            partitions.push(encode(asked.partition_index, answer));
+            partitions.push(encode(context.version, asked.partition_index, answer));
         }
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
@@ -122,7 +125,7 @@ async fn search(
     }
 }
 
-fn encode(index: i32, answer: Result<Answer, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn encode(version: i16, index: i32, answer: Result<Answer, ErrorCode>) -> ListOffsetsPartitionResponse {
     let (code, answer) = match answer {
         Ok(answer) => (ErrorCode::None, answer),
         Err(code) => (code, NOWHERE),
@@ -132,5 +135,5 @@ fn encode(index: i32, answer: Result<Answer, ErrorCode>) -> ListOffsetsPartition
         .with_error_code(code.code())
         .with_timestamp(answer.timestamp)
         .with_offset(answer.offset)
-        .with_leader_epoch(answer.epoch)
+        .with_leader_epoch(if version >= LEADER_EPOCH_FROM { answer.epoch } else { -1 })
 }

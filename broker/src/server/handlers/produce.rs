@@ -25,6 +25,8 @@ use super::super::reply::Reply;
 use super::super::{Ctx, RequestContext, error, topics};
 use crate::partition::{Acks, Append, AppendResult, AppendWait, PartitionHandle};
 
+/// First version that tells a refused producer who leads.
+const CURRENT_LEADER_FROM: i16 = 10;
 /// First version that names topics by id.
 const TOPIC_IDS_FROM: i16 = 13;
 /// The client id of Kafka's own tools, which alone may write to internal topics.
@@ -96,7 +98,7 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
             TopicProduceResponse::default()
                 .with_name(name)
                 .with_topic_id(id)
-                .with_partition_responses(partitions.iter().map(|p| p.answer(&results)).collect())
+                .with_partition_responses(partitions.iter().map(|p| p.answer(context.version, &results)).collect())
         })
         .collect();
     let response = ProduceResponse::default().with_responses(responses);
@@ -196,7 +198,7 @@ impl Pending {
         }
     }
 
-    fn answer(&self, results: &[Option<AppendResult>]) -> PartitionProduceResponse {
+    fn answer(&self, version: i16, results: &[Option<AppendResult>]) -> PartitionProduceResponse {
         let response = PartitionProduceResponse::default().with_index(self.index);
         match &self.state {
             State::Refused(rejected) => with_rejection(response, rejected),
