@@ -95,10 +95,9 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
     let responses = topics
         .into_iter()
         .map(|(name, id, partitions)| {
-            TopicProduceResponse::default()
-                .with_name(name)
-                .with_topic_id(id)
-                .with_partition_responses(partitions.iter().map(|p| p.answer(context.version, &results)).collect())
+            TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(
+                partitions.iter().map(|p| p.answer(context.version, &results)).collect(),
+            )
         })
         .collect();
     let response = ProduceResponse::default().with_responses(responses);
@@ -212,11 +211,15 @@ impl Pending {
                     let response = with_error(response, handle, code)
                         .with_error_message(Some(text(&refused.to_string())));
                     match handle.view() {
-                        Some(view) if code == ErrorCode::NotLeaderOrFollower => response.with_current_leader(
-                            LeaderIdAndEpoch::default()
-                                .with_leader_id(view.leader.into())
-                                .with_leader_epoch(view.leader_epoch),
-                        ),
+                        Some(view)
+                            if version >= CURRENT_LEADER_FROM && code == ErrorCode::NotLeaderOrFollower =>
+                        {
+                            response.with_current_leader(
+                                LeaderIdAndEpoch::default()
+                                    .with_leader_id(view.leader.into())
+                                    .with_leader_epoch(view.leader_epoch),
+                            )
+                        }
                         _ => response,
                     }
                 }
