@@ -3,16 +3,17 @@
 //! The first failed write or sync stops the whole directory, for ever: after an error of the disk nothing is known about
 //! what it holds, and a second sync would succeed and lie. Reads go on; only a restart takes writes again.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidemark_protocol::types::BrokerId;
-use tidemark_storage::log::LogContext;
+use tidemark_storage::log::{Flush, LogContext};
 use tidemark_storage::metrics::Counter;
 use tokio::sync::watch;
 
-use super::inbox::{Inbox, Input};
+use super::inbox::{Inbox, Input, Slot};
 use crate::clock::Clock;
 use crate::runtime::WorkPool;
 
@@ -35,6 +36,8 @@ pub(crate) struct Directory {
     inboxes: Vec<Arc<Inbox>>,
     failed: AtomicBool,
     failure: watch::Sender<Option<Arc<str>>>,
+    /// Whether the file system was synced as a whole before. Locked while it is.
+    filesystem_synced: Mutex<bool>,
 }
 
 /// What log threads did; one set for a broker.
@@ -76,7 +79,19 @@ impl Directory {
         let metrics = Arc::new(LogThreadMetrics::default());
         let (failure, _) = watch::channel(None);
         let failed = AtomicBool::new(false);
-        Directory { me, path, log, clock, sync, background, metrics, inboxes, failed, failure }
+        Directory {
+            me,
+            path,
+            log,
+            clock,
+            sync,
+            background,
+            metrics,
+            inboxes,
+            failed,
+            failure,
+            filesystem_synced: Mutex::new(false),
+        }
     }
 
     /// Counters.
@@ -122,5 +137,38 @@ impl Directory {
         for inbox in &self.inboxes {
             inbox.send(Input::DirectoryFailed);
         }
+    }
+    /// Syncs everything the `flushes` want, by one sync of the whole file system. The directory has failed before this
+    /// returns an error: the kernel tells an error to one caller only, so the other threads must learn of it from us
+    /// before their own sync says that all is well.
+    pub(super) fn sync_filesystem(&self, flushes: &[(Slot, Flush)]) -> io::Result<()> {
+        // A thread that panicked here has failed the directory already.
+        let mut synced_before = self.filesystem_synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = self.log.disk.sync_filesystem(&self.path);
+        if !*synced_before && result.is_ok() {
+            // Errors from before the first such sync are known to the files alone; asking them is cheap now.
+            result = flushes.iter().try_for_each(|(_, flush)| self.sync_each(flush));
+            *synced_before = true;
+        }
+        result.inspect_err(|error| self.fail_sync(error))
+    }
+
+    /// Syncs the files of one flush, then its directories.
+    pub(super) fn sync_flush(&self, flush: &Flush) -> io::Result<()> {
+        self.sync_each(flush).inspect_err(|error| self.fail_sync(error))
+    }
+
+    fn sync_each(&self, flush: &Flush) -> io::Result<()> {
+        for file in &flush.files {
+            file.sync_data()?;
+        }
+        for dir in &flush.dirs {
+            self.log.disk.sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    fn fail_sync(&self, error: &io::Error) {
+        self.fail(&format!("a sync failed: {error}"));
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,8 +35,8 @@ pub(crate) enum Input {
     Command { slot: Slot, command: Command },
     /// New partitions of this thread, with what the image says of them.
     Attach(Vec<(PartitionHandle, PartitionImage)>),
-    /// A flush came back from the sync pool.
-    Flushed { flushes: Vec<(Slot, Flush)>, result: io::Result<()>, took: Duration },
+    /// A flush came back from the sync pool. If it went wrong, the directory has failed by now.
+    Flushed { flushes: Vec<(Slot, Flush)>, took: Duration },
     /// Another thread saw the data directory fail.
     DirectoryFailed,
     /// Flush everything, write what makes the next start fast, end the thread.

@@ -125,7 +125,7 @@ impl LogThread {
             Input::Append { slot, append } => self.append(slot, append, now),
             Input::Command { slot, command } => self.command(slot, command, now),
             Input::Attach(partitions) => self.attach(partitions),
-            Input::Flushed { flushes, result, took } => self.flushed(flushes, result, took, now),
+            Input::Flushed { flushes, took } => self.flushed(flushes, took, now),
             Input::DirectoryFailed => self.fail_all(),
             Input::Stop => self.stopping = true,
         }

@@ -86,7 +86,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn exists(&self, path: &Path) -> bool;
     /// Makes the entries of a directory durable: names created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes everything written so far on the file system of `path` durable (`syncfs`).
+    /// Makes everything written so far on the file system of `path` durable (`syncfs`). Errors of writes that went to the
+    /// disk before the first such call are not reported, and each error is reported to one caller only.
     fn sync_filesystem(&self, path: &Path) -> io::Result<()>;
     /// The bytes of a file that no longer changes.
     fn map(&self, path: &Path) -> io::Result<Mapped>;

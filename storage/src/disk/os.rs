@@ -3,12 +3,13 @@
 //! Nothing here buffers: what a call returns is what the kernel said.
 #![allow(clippy::disallowed_methods, reason = "this file owns the file system")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FlockOperation;
 use rustix::io::ReadWriteFlags;
@@ -105,6 +106,15 @@ fn retry_pwritev(file: &fs::File, bufs: &[IoSlice<'_>], position: u64) -> io::Re
     }
 }
 
+/// One directory of each file system that was ever synced as a whole. They stay open, because the kernel tells a failed
+/// write-back only to descriptors that were open when it happened.
+static HELD_DIRECTORIES: Mutex<BTreeMap<u64, Arc<fs::File>>> = Mutex::new(BTreeMap::new());
+
+fn held_directories() -> MutexGuard<'static, BTreeMap<u64, Arc<fs::File>>> {
+    // Nothing panics under this lock.
+    HELD_DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Disk for OsDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
@@ -155,7 +165,13 @@ impl Disk for OsDisk {
     }
 
     fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
-        rustix::fs::syncfs(fs::File::open(path)?).map_err(Into::into)
+        let device = fs::metadata(path)?.dev();
+        let directory = match held_directories().get(&device) {
+            Some(held) => Arc::clone(held),
+            None => Arc::new(fs::File::open(path)?),
+        };
+        held_directories().entry(device).or_insert_with(|| Arc::clone(&directory));
+        rustix::fs::syncfs(&*directory).map_err(Into::into)
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

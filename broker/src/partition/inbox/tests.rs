@@ -41,7 +41,7 @@ fn a_closed_inbox_answers_appends_and_lets_only_finished_syncs_in() {
     inbox.send_append(0, Append { batch: batch("a"), acks: Acks::All, reply });
     assert_eq!(now_or_never(wait.one()), Some(Err(ProduceError::Closed)));
     inbox.send(Input::DirectoryFailed);
-    inbox.send(Input::Flushed { flushes: Vec::new(), result: Ok(()), took: Duration::ZERO });
+    inbox.send(Input::Flushed { flushes: Vec::new(), took: Duration::ZERO });
     let mut queue = VecDeque::new();
     inbox.receive(&mut queue, 10, Some(Duration::ZERO));
     assert_eq!(queue.len(), 1);
@@ -66,7 +66,7 @@ fn appends_beyond_the_bound_are_refused_and_the_bound_is_free_again_after_a_roun
 
 #[test]
 fn finished_syncs_overtake_and_a_full_thread_takes_nothing_else() {
-    let finished = || Input::Flushed { flushes: Vec::new(), result: Ok(()), took: Duration::ZERO };
+    let finished = || Input::Flushed { flushes: Vec::new(), took: Duration::ZERO };
     let inbox = Inbox::default();
     let mut queue = VecDeque::from([Input::Stop, Input::Stop]);
     inbox.send(Input::DirectoryFailed);

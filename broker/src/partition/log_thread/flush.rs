@@ -5,7 +5,6 @@
 //! fraction of the CPU.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,9 +150,10 @@ impl LogThread {
     fn sync_inline(&mut self, slot: Slot, flush: Flush, now: Now) {
         self.flushes.in_flight += 1;
         let started = self.directory.clock.now().mono;
-        let result = sync_each(&*self.directory.log.disk, &flush);
+        // What failed has failed the directory, which is looked at when the flush is taken back.
+        let _ = self.directory.sync_flush(&flush);
         let took = self.directory.clock.now().mono.saturating_sub(started);
-        self.flushed(vec![(slot, flush)], result, took, now);
+        self.flushed(vec![(slot, flush)], took, now);
     }
 
     fn submit(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool) {
@@ -163,40 +163,31 @@ impl LogThread {
         }
         let (directory, inbox) = (Arc::clone(&self.directory), Arc::clone(&self.inbox));
         self.directory.sync.submit(Box::new(move || {
-            let disk = &*directory.log.disk;
             let started = directory.clock.now().mono;
-            let result = if whole_filesystem {
-                disk.sync_filesystem(&directory.path)
+            // As in `sync_inline`.
+            let _ = if whole_filesystem {
+                directory.sync_filesystem(&flushes)
             } else {
-                flushes.iter().try_for_each(|(_, flush)| sync_each(disk, flush))
+                flushes.iter().try_for_each(|(_, flush)| directory.sync_flush(flush))
             };
             let took = directory.clock.now().mono.saturating_sub(started);
-            inbox.send(Input::Flushed { flushes, result, took });
+            inbox.send(Input::Flushed { flushes, took });
         }));
     }
 
-    /// A sync is back: what it covered is durable, or the directory has failed.
-    pub(super) fn flushed(
-        &mut self,
-        flushes: Vec<(Slot, Flush)>,
-        result: io::Result<()>,
-        took: Duration,
-        now: Now,
-    ) {
+    /// A sync is back: what it covered is durable, unless the directory has failed. Then nothing is declared durable
+    /// any more, whatever this one sync said.
+    pub(super) fn flushed(&mut self, flushes: Vec<(Slot, Flush)>, took: Duration, now: Now) {
         self.flushes.in_flight -= flushes.len();
         self.directory.metrics.flushes.add(1);
         self.directory.metrics.flush_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         if flushes.len() > 1 && took > SYNC_FILESYSTEM_SLOW {
             self.flushes.filesystem_from = now.mono + SYNC_FILESYSTEM_PAUSE;
         }
-        if let Err(error) = &result {
-            self.directory.fail(&format!("a sync failed: {error}"));
-        }
-        // Once the directory has failed nothing is declared durable any more, whatever this one sync says.
-        if self.directory.failure().is_some() {
+        let healthy = self.directory.failure().is_none();
+        if !healthy {
             self.fail_all();
         }
-        let healthy = self.directory.failure().is_none();
         for (slot, flush) in flushes {
             let Some(writer) = self.writer(slot) else { continue };
             writer.flags.flushing = false;
@@ -220,8 +211,8 @@ impl LogThread {
         let now = self.directory.clock.now();
         loop {
             for input in std::mem::take(&mut self.queue) {
-                if let Input::Flushed { flushes, result, took } = input {
-                    self.flushed(flushes, result, took, now);
+                if let Input::Flushed { flushes, took } = input {
+                    self.flushed(flushes, took, now);
                 }
             }
             if self.flushes.in_flight == 0 {
@@ -254,15 +245,4 @@ impl LogThread {
         self.publish_touched();
         self.directory.failure().is_none()
     }
-}
-
-/// Syncs the files of a flush, then its directories.
-fn sync_each(disk: &dyn tidemark_storage::disk::Disk, flush: &Flush) -> io::Result<()> {
-    for file in &flush.files {
-        file.sync_data()?;
-    }
-    for dir in &flush.dirs {
-        disk.sync_dir(dir)?;
-    }
-    Ok(())
 }

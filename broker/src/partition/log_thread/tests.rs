@@ -69,6 +69,24 @@ fn many_dirty_partitions_share_one_sync_of_the_file_system() {
 }
 
 #[test]
+fn a_failed_sync_of_the_file_system_stops_the_directory_before_anybody_else_can_trust_one() {
+    let mut rig = Rig::new();
+    let handles: Vec<_> = (0..100).map(|index| rig.partition(index, &[])).collect();
+    let send_all = || -> Vec<_> { handles.iter().map(|handle| send(handle, Acks::All, "x")).collect() };
+    let waits = send_all();
+    rig.settle();
+    assert!(waits.iter().all(AppendWait::is_complete));
+    let waits = send_all();
+    rig.disk.fail_sync(1);
+    rig.settle();
+    for wait in waits {
+        let refused = now_or_never(wait.one()).unwrap().unwrap_err();
+        assert!(matches!(refused, ProduceError::Storage(_)), "{refused:?}");
+    }
+    assert!(handles.iter().all(|handle| committed(&handle.view().unwrap()) == ["x"]));
+}
+
+#[test]
 fn acked_records_survive_a_crash_and_unacked_ones_may_not() {
     let mut rig = Rig::new();
     let handle = rig.partition(0, &[]);
