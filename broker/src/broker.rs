@@ -27,6 +27,7 @@ use crate::data_dir::{DataDir, DataDirError, Fresh};
 use crate::replica::{self, ReplicaManager, ReplicaOptions};
 use crate::runtime::{RuntimeConfig, Runtimes};
 use crate::server::budget::RequestBudget;
+use crate::server::connection_limits::ConnectionLimits;
 use crate::server::fetch_session::FetchSessions;
 use crate::server::handlers::init_producer_id::ProducerIds;
 use crate::server::listener::Listener;
@@ -158,6 +159,7 @@ impl Broker {
             replicas: Arc::clone(&replicas),
             groups: Arc::clone(&groups),
             sessions: FetchSessions::new(slots(&settings.load()), fresh_session_id()),
+            connections: ConnectionLimits::default(),
             request_budget,
             producer_ids: ProducerIds::default(),
             metrics,
@@ -188,9 +190,10 @@ impl Broker {
         ctx: &Arc<Ctx>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
+        let backlog = ctx.settings().socket_listen_backlog_size;
         for (name, address, port) in ports.listeners {
             let refused = |source| StartError::Port { what: format!("listener {name}"), address, source };
-            let listener: Listener = listener::Listener::open(&name, port).map_err(refused)?;
+            let listener: Listener = listener::Listener::open(&name, port, backlog).map_err(refused)?;
             self.listeners.spawn(listener.serve(Arc::clone(ctx), stopping.clone()));
         }
         Ok(())

@@ -6,9 +6,6 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Pending connections the kernel queues for us; a reconnect storm of thousands of clients fits.
-const LISTEN_BACKLOG: i32 = 4096;
-
 /// A bound port that refuses connections until it listens: clients must not get in before the broker can serve.
 pub struct BoundPort(Socket);
 
@@ -27,9 +24,9 @@ impl BoundPort {
         self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// Opens the port.
-    pub fn listen(self) -> io::Result<TcpListener> {
-        self.0.listen(LISTEN_BACKLOG)?;
+    /// Opens the port; `backlog` is how many connections the kernel queues while we accept.
+    pub fn listen(self, backlog: i32) -> io::Result<TcpListener> {
+        self.0.listen(backlog)?;
         TcpListener::from_std(self.0.into())
     }
 }

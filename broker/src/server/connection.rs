@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::connection_limits::Admitted;
 use super::dispatch::{self, Started};
 use super::inbound::{Inbound, ReadOutcome};
 use super::outbound::Outbound;
@@ -61,6 +62,7 @@ pub struct Connection {
     awaited_permit: Option<AwaitedPermit>,
     permit: Option<OwnedSemaphorePermit>,
     closing: bool,
+    _admitted: Admitted,
     /// Why the connection ended, for the metrics; a refused acks=0 produce or a shutdown until something else is known.
     reason: &'static str,
 }
@@ -83,7 +85,13 @@ enum Event {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(ctx: Arc<Ctx>, listener: Arc<ListenerInfo>, stream: TcpStream, address: SocketAddr) -> Self {
+    pub fn new(
+        ctx: Arc<Ctx>,
+        listener: Arc<ListenerInfo>,
+        stream: TcpStream,
+        address: SocketAddr,
+        admitted: Admitted,
+    ) -> Self {
         let frame_bytes_max = usize::try_from(ctx.settings().socket_request_max_bytes).unwrap_or(0);
         Connection {
             peer: Peer::new(listener, address),
@@ -95,6 +103,7 @@ impl Connection {
             awaited_permit: None,
             permit: None,
             closing: false,
+            _admitted: admitted,
             reason: "broker",
         }
     }

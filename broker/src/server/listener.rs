@@ -19,8 +19,8 @@ pub struct Listener {
 
 impl Listener {
     /// Opens a bound port to clients.
-    pub fn open(name: &str, port: BoundPort) -> io::Result<Self> {
-        Ok(Listener { socket: port.listen()?, info: Arc::new(ListenerInfo { name: name.to_owned() }) })
+    pub fn open(name: &str, port: BoundPort, backlog: i32) -> io::Result<Self> {
+        Ok(Listener { socket: port.listen(backlog)?, info: Arc::new(ListenerInfo { name: name.to_owned() }) })
     }
 
     /// Accepts until `shutdown`, then waits a bounded time for the connections to finish their answers.
@@ -37,8 +37,15 @@ impl Listener {
                             tracing::debug!(%address, %error, "connection lost before it began");
                             continue;
                         }
+                        let admitted = match ctx.connections.admit(address.ip(), &ctx.settings()) {
+                            Ok(admitted) => admitted,
+                            Err(refused) => {
+                                tracing::warn!(%address, reason = %refused, "connection refused");
+                                continue;
+                            }
+                        };
                         ctx.metrics.connection_opened();
-                        let connection = Connection::new(ctx.clone(), self.info.clone(), stream, address);
+                        let connection = Connection::new(ctx.clone(), self.info.clone(), stream, address, admitted);
                         connections.spawn(connection.run(stop.clone()));
                     }
                     // Out of descriptors or memory: the connections that exist go on, and one of them ending makes room.

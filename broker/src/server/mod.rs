@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod configs;
 pub mod connection;
+pub mod connection_limits;
 pub mod dispatch;
 pub mod error;
 pub mod fetch_session;
@@ -61,6 +62,8 @@ pub struct Ctx {
     pub groups: Arc<GroupShards>,
     /// Incremental fetch sessions (KIP-227).
     pub sessions: FetchSessions,
+    /// Connections, counted.
+    pub connections: connection_limits::ConnectionLimits,
     /// Bytes of requests in work.
     pub request_budget: RequestBudget,
     /// Producer ids handed to this node by the controller.
