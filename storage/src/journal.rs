@@ -139,14 +139,16 @@ impl Journal {
     }
 
     /// Writes what was noted, in one write. Durable once [`Journal::file`] is synced, which the next round does with its
-    /// own files. Now and then it rotates, and then syncs by itself. After an error the journal must not be used again.
+    /// own files. Now and then it rotates, and then syncs by itself. After a full disk it may be called again: what was
+    /// noted is kept, and half a frame is written over. After any other error the journal must not be used again.
     pub fn write(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
         if self.position >= ROTATE_BYTES_MIN.max(self.rotated_len * ROTATE_FACTOR) {
+            self.rotate()?;
             self.pending.clear();
-            return self.rotate();
+            return Ok(());
         }
         let head = frame_head(&self.pending);
         self.file.write_all_at(&[IoSlice::new(&head), IoSlice::new(&self.pending)], self.position)?;

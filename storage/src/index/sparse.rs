@@ -154,10 +154,10 @@ impl<E: Entry> SparseIndex<E> {
         }
     }
 
-    /// Keeps the first `len` entries. A sealed index becomes one that grows again.
-    pub fn truncate(&mut self, len: usize) {
-        let kept = (0..len.min(self.len())).map(|i| self.get(i)).collect();
-        self.entries = Entries::Growing(kept);
+    /// The same entries in memory, free to grow on.
+    pub fn copy(&self) -> Self {
+        let entries = (0..self.len()).map(|i| self.get(i)).collect();
+        SparseIndex { entries: Entries::Growing(entries), kind: PhantomData }
     }
 
     /// Bytes of the entries, in the file or in memory.
@@ -215,16 +215,8 @@ impl<E: Entry> SparseIndex<E> {
         if sealed && !is_sealed {
             return Err(IndexError::Damaged("written before the segment was sealed"));
         }
-        let mut index = SparseIndex { entries: Entries::Sealed(bytes, len), kind: PhantomData };
-        if !sealed {
-            index.truncate(len);
-        }
-        Ok((index, summary))
-    }
-
-    /// Only the summary of a sealed index, without keeping the file.
-    pub fn load_summary(disk: &dyn Disk, path: &Path, base_offset: Offset) -> Result<Summary, IndexError> {
-        Self::load(disk, path, base_offset, true).map(|(_, summary)| summary)
+        let index = SparseIndex { entries: Entries::Sealed(bytes, len), kind: PhantomData };
+        Ok((if sealed { index } else { index.copy() }, summary))
     }
 }
 

@@ -1,12 +1,16 @@
 //! From written to durable: what to sync, and what may be claimed afterwards.
 
+use std::io;
 use std::sync::Arc;
 
-use super::{Flush, Log, Position};
+use tidemark_protocol::types::Offset;
+
+use super::outcome::Save;
+use super::{Flush, Log, Position, Unsynced};
 use crate::checkpoint::Durability;
 use crate::disk::OpenMode;
 use crate::epoch;
-use crate::producer::snapshot;
+use crate::producer::{ProducerStateManager, snapshot};
 
 /// Index and producers of the segment that grows are saved every so many bytes: after a crash no more than this is
 /// walked again, at the cost of a few per cent more writing.
@@ -18,15 +22,12 @@ impl Log {
         if self.failure.is_some() || (self.unsynced.is_empty() && self.durable.end == self.log_end) {
             return None;
         }
+        let is_due = self.active().size() >= self.saved_position + SAVE_EVERY_BYTES;
+        let save = is_due.then(|| Box::new(self.take_save()));
         let unsynced = std::mem::take(&mut self.unsynced);
         let position = self.end_position();
-        Some(Flush {
-            files: unsynced.files,
-            dirs: unsynced.dirs,
-            end: self.log_end,
-            position,
-            cuts: self.cuts,
-        })
+        let Unsynced { files, dirs, .. } = unsynced;
+        Some(Flush { files, dirs, end: self.log_end, position, cuts: self.cuts, save })
     }
 
     fn end_position(&self) -> Position {
@@ -42,14 +43,13 @@ impl Log {
         assert!(flush.end <= self.log_end, "a flush ends within the log");
         self.durable = flush.position;
         self.settle();
-        let is_all = self.durable.end == self.log_end;
-        if is_all && self.active().size() >= self.saved_position + SAVE_EVERY_BYTES {
-            self.save();
+        if let Some(save) = flush.save {
+            self.write_save(&save);
         }
     }
 
     /// Has the last segment's file in what is to be synced.
-    pub(super) fn note_unsynced(&mut self) -> std::io::Result<()> {
+    pub(super) fn note_unsynced(&mut self) -> io::Result<()> {
         if !self.unsynced.has_active {
             let file = self.active().file()?;
             self.unsynced.files.push(file);
@@ -59,7 +59,7 @@ impl Log {
     }
 
     /// Writes the epochs; they are durable with the next flush.
-    pub(super) fn store_epochs(&mut self) -> std::io::Result<()> {
+    pub(super) fn store_epochs(&mut self) -> io::Result<()> {
         let (disk, dir) = (self.context.disk.clone(), self.place.dir.clone());
         Arc::make_mut(&mut self.epochs).store(&*disk, &dir, Durability::Relaxed)?;
         self.unsynced.files.push(disk.open(&dir.join(epoch::FILE_NAME), OpenMode::Read)?);
@@ -79,24 +79,30 @@ impl Log {
         }
     }
 
-    /// Saves index and producers of the segment that grows, if all of it is durable.
+    /// Saves index and producers of the segment that grows, if all of it is durable and it is not done yet.
     pub(super) fn save(&mut self) {
-        let size = self.active().size();
-        if self.durable.end != self.log_end || self.saved_position == size {
-            return;
+        if self.durable.end == self.log_end && self.saved_position != self.active().size() {
+            let save = self.take_save();
+            self.write_save(&save);
         }
-        if let Err(error) = self.active().save_index() {
+    }
+
+    fn take_save(&mut self) -> Save {
+        self.saved_position = self.active().size();
+        Save { offset: self.log_end, index: self.active().copy_index(), producers: self.producers.clone() }
+    }
+
+    fn write_save(&self, save: &Save) {
+        if let Some(Err(error)) = save.index.as_ref().map(|index| index.write(&self.place, false)) {
             tracing::debug!(dir = %self.dir().display(), %error, "index not saved");
         }
-        if let Some(producers) = self.producers.take() {
-            self.write_snapshot(&producers, self.log_end);
-            self.producers = Some(producers);
+        if let Some(producers) = &save.producers {
+            self.write_snapshot(producers, save.offset);
         }
-        self.saved_position = size;
     }
 
     /// A snapshot that cannot be written only makes the next loading longer.
-    fn write_snapshot(&self, producers: &crate::producer::ProducerStateManager, offset: i64) {
+    fn write_snapshot(&self, producers: &ProducerStateManager, offset: Offset) {
         let written = producers.take_snapshot(self.disk(), self.dir(), offset, Durability::Relaxed);
         // Two are kept: an unsynced one may be damaged after a power failure, then the one before serves.
         let tidied = written.and_then(|()| {

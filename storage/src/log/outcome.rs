@@ -8,7 +8,8 @@ use std::time::Duration;
 use tidemark_protocol::types::{Offset, TimestampMs};
 
 use crate::disk::File;
-use crate::producer::ProducerError;
+use crate::producer::{ProducerError, ProducerStateManager};
+use crate::segment::SegmentIndex;
 
 /// What opening a log found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,6 +206,16 @@ pub struct Flush {
     pub(super) position: Position,
     /// How often the log had been cut when the flush began: a cut in between voids it.
     pub(super) cuts: u64,
+    /// What to save once everything is synced.
+    pub(super) save: Option<Box<Save>>,
+}
+
+/// What is derived from the batches of the last segment, as of one offset.
+#[derive(Debug)]
+pub(super) struct Save {
+    pub offset: Offset,
+    pub index: Option<SegmentIndex>,
+    pub producers: Option<Box<ProducerStateManager>>,
 }
 
 /// A place between two batches: the offset and where it lies on disk.

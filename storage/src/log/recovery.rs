@@ -188,6 +188,7 @@ impl Log {
         // The mark may pass these batches only once their epochs are stored.
         let stored = prepared.and_then(|()| if log.epochs.is_dirty() { log.store_epochs() } else { Ok(()) });
         stored.map_err(|source| log.place.io_error(source))?;
+        Arc::make_mut(&mut log.epochs).truncate_from_start(log_start);
         // A snapshot or an epoch of records that are gone must not meet other records with their offsets.
         let gone = snapshot::remove_above(log.disk(), log.dir(), checked.end);
         if gone.map_err(|source| log.place.io_error(source))? {
@@ -452,3 +453,6 @@ fn load_epochs(
     }
     Ok(epochs)
 }
+
+#[cfg(test)]
+mod tests;

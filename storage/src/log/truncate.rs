@@ -163,3 +163,6 @@ impl Log {
         TruncateError::Failed(why)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,17 @@ impl SegmentIndex {
         Ok(())
     }
 
+    /// The same index as of now, to be written later.
+    pub fn copy(&self) -> Self {
+        SegmentIndex {
+            base_offset: self.base_offset,
+            offsets: self.offsets.copy(),
+            times: self.times.copy(),
+            summary: self.summary,
+            since_entry: self.since_entry,
+        }
+    }
+
     /// Writes both files.
     pub fn write(&self, place: &Place, sealed: bool) -> io::Result<()> {
         let (disk, base) = (&*place.disk, self.base_offset);

@@ -390,10 +390,11 @@ impl Segment {
     /// rebuilt when needed.
     pub fn settle(&self) {
         let mut state = self.write_state();
-        if let Err(error) = self.write_index(&state, true) {
-            tracing::debug!(dir = %self.place.dir.display(), %error, "index not written");
-        }
         if let Some(index) = state.index.take() {
+            let written = if state.retired { Ok(()) } else { index.write(&self.place, true) };
+            if let Err(error) = written {
+                tracing::debug!(dir = %self.place.dir.display(), %error, "index not written");
+            }
             state.summary = Some(Box::new(*index.summary()));
         }
         // The handle was opened for writing; readers that hold it go on, the next one opens the file anew.
@@ -401,17 +402,10 @@ impl Segment {
         state.busy = false;
     }
 
-    fn write_index(&self, state: &State, sealed: bool) -> io::Result<()> {
-        match &state.index {
-            Some(index) if !state.retired => index.write(&self.place, sealed),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes the index of a segment that grows, so that it need not be rebuilt when the log is opened again.
-    pub fn save_index(&self) -> io::Result<()> {
-        let state = self.read_state();
-        if state.sealed { Ok(()) } else { self.write_index(&state, false) }
+    /// The index of a segment that grows as it is now, to be saved once these bytes are durable. `None` when it is not in
+    /// memory.
+    pub fn copy_index(&self) -> Option<SegmentIndex> {
+        self.read_state().index.as_ref().map(|index| index.copy())
     }
 
     /// Lets go of file and index of an idle segment that grows. The index must have been saved to be cheap to reload.
