@@ -59,6 +59,8 @@ struct Checked {
 struct Opening<'a> {
     place: Arc<Place>,
     mark: Option<LogMark>,
+    /// Compaction may have left gaps between segments.
+    is_compacted: bool,
     epochs: &'a mut LeaderEpochCache,
 }
 
@@ -94,7 +96,8 @@ impl Log {
             check_topic(&place, identity.topic_id)?;
         }
         let mut epochs = load_epochs(&place, &found, mark)?;
-        let mut opening = Opening { place: place.clone(), mark, epochs: &mut epochs };
+        let mut opening =
+            Opening { place: place.clone(), mark, is_compacted: config.cleanup.compact, epochs: &mut epochs };
         let start = opening.start(&found);
         let checked = opening.check(&found, start)?;
         let recovery = opening.settle(&mut found, &checked)?;
@@ -252,8 +255,9 @@ impl Opening<'_> {
         for (i, segment) in found.iter().enumerate().skip(start.segment) {
             if i > start.segment {
                 // Above the mark nothing was compacted yet, so a gap is the lost end of the segment before.
-                let is_gap = self.mark.is_some() && segment.base != at.end && segment.base > start.proven;
-                if segment.base < at.end || is_gap {
+                let may_skip =
+                    if self.mark.is_some() { segment.base <= start.proven } else { self.is_compacted };
+                if segment.base < at.end || (segment.base > at.end && !may_skip) {
                     let reason = format!("segment {} follows offset {}", segment.base, at.end);
                     return self.verdict(found, start, at, reason);
                 }
@@ -304,8 +308,8 @@ impl Opening<'_> {
         at: Checked,
         reason: String,
     ) -> Result<Checked, OpenError> {
-        let is_last = at.segment == found.len() - 1;
-        if at.end < start.proven || (self.mark.is_none() && !is_last) {
+        let has_more = found[at.segment + 1..].iter().any(|f| f.size > 0);
+        if at.end < start.proven || (self.mark.is_none() && has_more) {
             return Err(self.place.corrupt(found[at.segment].base, at.position, at.end, reason));
         }
         Ok(Checked { damage: Some(reason), ..at })

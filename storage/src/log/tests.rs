@@ -511,6 +511,7 @@ pub(super) fn placed(log: &Log) -> Vec<PlacedBatch> {
     let (mut next, mut all) = (reader.log_start(), Vec::new());
     while next < reader.log_end() {
         let slice = reader.read(next, reader.log_end(), 1 << 30, true).unwrap();
+        assert!(slice.next_offset > next, "nothing at {next} of {:?}", reader.segments);
         let bytes = Bytes::from(bytes_of(&slice));
         for item in batches(&bytes) {
             all.push(RecordBatch::parse(bytes.slice(item.unwrap().1)).unwrap().placed());
