@@ -7,8 +7,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tidemark_protocol::types::BrokerId;
+use arc_swap::ArcSwap;
+use tidemark_core::metadata::{BrokerSettings, ConfigLayers};
+use tidemark_protocol::types::{BrokerId, TopicIdPartition};
 use tidemark_storage::log::{Flush, LogContext};
 use tidemark_storage::metrics::Counter;
 use tokio::sync::watch;
@@ -34,10 +37,38 @@ pub(crate) struct Directory {
     /// Counters.
     pub(super) metrics: Arc<LogThreadMetrics>,
     inboxes: Vec<Arc<Inbox>>,
+    upkeep: ArcSwap<UpkeepSettings>,
     failed: AtomicBool,
     failure: watch::Sender<Option<Arc<str>>>,
     /// Whether the file system was synced as a whole before. Locked while it is.
     filesystem_synced: Mutex<bool>,
+}
+
+/// The broker's settings for visits by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UpkeepSettings {
+    /// `log.retention.check.interval.ms`: a log is visited at least so soon after an append.
+    pub(crate) check_interval: Duration,
+    /// `log.cleaner.enable`.
+    pub(crate) cleaner_enabled: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub(crate) cleaner_backoff: Duration,
+    /// Memory for the keys of one run, bytes: `log.cleaner.dedupe.buffer.size` shared by `log.cleaner.threads`.
+    pub(crate) cleaner_memory: usize,
+}
+
+impl UpkeepSettings {
+    /// From the broker's effective settings.
+    pub(crate) fn new(settings: &BrokerSettings) -> UpkeepSettings {
+        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let threads = usize::try_from(settings.log_cleaner_threads).unwrap_or(1).max(1);
+        UpkeepSettings {
+            check_interval: millis(settings.log_retention_check_interval_ms),
+            cleaner_enabled: settings.log_cleaner_enable,
+            cleaner_backoff: millis(settings.log_cleaner_backoff_ms),
+            cleaner_memory: usize::try_from(settings.log_cleaner_dedupe_buffer_bytes).unwrap_or(0) / threads,
+        }
+    }
 }
 
 /// What log threads did; one set for a broker.
@@ -59,6 +90,8 @@ pub struct LogThreadMetrics {
     pub offline_logs: Counter,
     /// Appends refused because the disk was full.
     pub disk_full_refusals: Counter,
+    /// Compactions started.
+    pub compactions: Counter,
     /// Journal writes.
     pub journal_writes: Counter,
     /// Journal syncs.
@@ -79,6 +112,8 @@ impl Directory {
         let metrics = Arc::new(LogThreadMetrics::default());
         let (failure, _) = watch::channel(None);
         let failed = AtomicBool::new(false);
+        let upkeep = UpkeepSettings::new(&BrokerSettings::resolve(&ConfigLayers::default()));
+        let upkeep = ArcSwap::from_pointee(upkeep);
         Directory {
             me,
             path,
@@ -88,10 +123,21 @@ impl Directory {
             background,
             metrics,
             inboxes,
+            upkeep,
             failed,
             failure,
             filesystem_synced: Mutex::new(false),
         }
+    }
+
+    /// The broker's settings for visits by time.
+    pub(super) fn upkeep(&self) -> UpkeepSettings {
+        **self.upkeep.load()
+    }
+
+    /// The broker's settings have changed.
+    pub(crate) fn set_upkeep(&self, upkeep: UpkeepSettings) {
+        self.upkeep.store(Arc::new(upkeep));
     }
 
     /// Counters.
@@ -100,7 +146,7 @@ impl Directory {
     }
 
     /// The mailbox of the thread that serves this partition. Neighbouring partitions of a topic spread over the threads.
-    pub(crate) fn inbox_of(&self, id: tidemark_protocol::types::TopicIdPartition) -> &Arc<Inbox> {
+    pub(crate) fn inbox_of(&self, id: TopicIdPartition) -> &Arc<Inbox> {
         &self.inboxes[super::thread_of(id, self.inboxes.len())]
     }
 

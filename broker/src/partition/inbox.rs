@@ -12,6 +12,7 @@ use std::time::Duration;
 use tidemark_core::metadata::PartitionImage;
 use tidemark_protocol::types::Offset;
 use tidemark_storage::log::Flush;
+use tidemark_storage::log::compaction::{Compacted, CompactionError};
 use tidemark_storage::producer::ProducerDescription;
 use tokio::sync::oneshot;
 
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     DeleteRecords { before: Option<Offset>, reply: oneshot::Sender<Result<Offset, PartitionError>> },
     /// List the producers.
     DescribeProducers { reply: oneshot::Sender<Result<Vec<ProducerDescription>, PartitionError>> },
+    /// A compaction came back from the background pool.
+    Compacted { result: Result<Compacted, CompactionError> },
     /// Answer when what is appended now is durable.
     Flush { reply: oneshot::Sender<Result<(), PartitionError>> },
     /// Take the partition away; with its data, if `delete`.

@@ -27,6 +27,7 @@ use super::error::{PartitionError, ProduceError};
 use super::inbox::{Command, Inbox, Input, Slot};
 use super::writer::{AfterAppend, LogState, PartitionWriter};
 
+pub(super) mod compact;
 mod flush;
 mod journal;
 mod remove;
@@ -208,6 +209,7 @@ impl LogThread {
                 let _ = reply.send(producers);
             }
             Command::Flush { reply } => self.flush_command(slot, reply),
+            Command::Compacted { result } => self.compacted(slot, result, now),
             remove @ Command::Remove { .. } => self.remove(slot, remove, now),
         }
     }

@@ -140,6 +140,13 @@ pub(crate) fn batch_with(options: BuilderOptions, value: &str) -> RecordBatch {
     builder.build()
 }
 
+/// One record with a key.
+pub(crate) fn keyed_batch(key: &str, value: &str) -> RecordBatch {
+    let mut builder = BatchBuilder::new(BuilderOptions::default());
+    builder.append(0, 1_700_000_000_000, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
+    builder.build()
+}
+
 /// Sends one record without running the thread.
 pub(crate) fn send(handle: &PartitionHandle, acks: Acks, value: &str) -> AppendWait {
     send_batch(handle, acks, batch(value))

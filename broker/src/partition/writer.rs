@@ -5,7 +5,6 @@
 //! them is published, so that whoever was answered can read what it wrote.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidemark_core::metadata::PartitionImage;
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 use super::append::{Acks, Append, Appended};
 use super::config::PartitionConfig;
 use super::error::{PartitionError, ProduceError};
+use super::log_thread::compact::CompactionState;
 use super::pending::PendingAcks;
 use super::{PartitionHandle, PartitionView};
 
@@ -66,8 +66,7 @@ pub(super) struct OpenLog {
     flush_replies: Vec<(Offset, oneshot::Sender<Result<(), PartitionError>>)>,
     failed: Option<Arc<str>>,
     unflushed: Unflushed,
-    /// Set to stop a compaction that runs on another thread.
-    pub(super) compaction: Option<Arc<AtomicBool>>,
+    pub(super) compaction: CompactionState,
 }
 
 /// What an asynchronously flushed topic has not flushed.
@@ -125,7 +124,7 @@ impl PartitionWriter {
             flush_replies: Vec::new(),
             failed: None,
             unflushed: Unflushed::default(),
-            compaction: None,
+            compaction: CompactionState::default(),
         };
         open.lead_or_follow(me, &self.image);
         self.state = LogState::Open(Box::new(open));
@@ -197,9 +196,7 @@ impl PartitionWriter {
         if let LogState::Open(open) = &mut self.state {
             open.pending.fail(error);
             open.flush_replies.clear();
-            if let Some(cancel) = &open.compaction {
-                cancel.store(true, Ordering::Relaxed);
-            }
+            open.compaction.cancel();
         }
         self.handle.withdraw();
     }

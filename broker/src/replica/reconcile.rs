@@ -11,7 +11,7 @@ use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 
 use super::map::ReplicaMap;
-use crate::partition::directory::Directory;
+use crate::partition::directory::{Directory, UpkeepSettings};
 use crate::partition::inbox::Input;
 use crate::partition::{PartitionConfig, PartitionHandle, Removal};
 
@@ -89,6 +89,7 @@ impl Reconciler {
             self.directory.inboxes()[thread].send(Input::Attach(partitions));
         }
         self.reconfigure(delta, &image, &map, &mut configs);
+        self.directory.set_upkeep(UpkeepSettings::new(&self.configs.settings(&image, self.me)));
         // A handle is in the map only after its thread was told of it: inputs are handled in order.
         self.map.store(Arc::new(map));
         self.image = image;

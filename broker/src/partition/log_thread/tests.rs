@@ -5,7 +5,9 @@ use tidemark_protocol::batch::BuilderOptions;
 use tidemark_storage::disk::Disk;
 
 use super::*;
-use crate::partition::testing::{ME, Rig, batch_with, committed, config, now_or_never, send, send_batch};
+use crate::partition::testing::{
+    ME, Rig, batch_with, committed, config, keyed_batch, now_or_never, send, send_batch,
+};
 use crate::partition::{AppendWait, PartitionHandle};
 
 fn complete(waits: &[AppendWait]) -> Vec<bool> {
@@ -376,6 +378,38 @@ fn retention_deletes_without_anybody_asking() {
     let view = handle.view().unwrap();
     assert!(view.log_start > 10, "retention left everything from {}", view.log_start);
     assert_eq!(view.log_end, 20);
+}
+
+#[test]
+fn a_compacted_topic_keeps_the_last_record_of_each_key_without_anybody_asking() {
+    let mut rig = Rig::new();
+    let overrides = [
+        ("cleanup.policy", "compact"),
+        ("internal.segment.bytes", "1000"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+    ];
+    let handle = rig.partition(0, &overrides);
+    for n in 0..40 {
+        let wait =
+            send_batch(&handle, Acks::All, keyed_batch(&format!("key {}", n % 2), &"x".repeat(100 + n)));
+        rig.settle();
+        assert!(wait.is_complete());
+    }
+    let before = handle.view().unwrap();
+    // Beyond `log.cleaner.backoff.ms`, in steps as the clock would.
+    for _ in 0..20 {
+        rig.advance(Duration::from_secs(1));
+    }
+    assert_eq!(rig.directory.metrics().compactions.get(), 1);
+    // Until memory has let go of the recent batches, readers get them from there.
+    rig.advance(Duration::from_secs(600));
+    let after = handle.view().unwrap();
+    assert!(after.size_bytes < before.size_bytes / 2, "{} of {} bytes", after.size_bytes, before.size_bytes);
+    let values = committed(&after);
+    assert!(values.len() < 20, "{} records are left", values.len());
+    assert_eq!(values.iter().map(String::len).max(), Some(139), "the last record stays");
+    assert_eq!((after.log_start, after.high_watermark), (0, 40));
+    assert_eq!(committed(&before).len(), 40, "older readers go on with the old segments");
 }
 
 #[test]

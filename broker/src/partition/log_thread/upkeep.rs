@@ -32,8 +32,8 @@ impl LogThread {
 
     /// After an append a visit is due soon, and a flush when `flush.ms` says so.
     pub(super) fn visit_after_append(&mut self, slot: Slot, now: Duration) {
+        let mut due = now + VISIT_AFTER_APPEND.min(self.directory.upkeep().check_interval);
         let Some(writer) = self.writer(slot) else { return };
-        let mut due = now + VISIT_AFTER_APPEND;
         if let Some(flush) =
             writer.open_log().filter(|open| open.is_async()).and_then(|open| open.flush_due())
         {
@@ -85,7 +85,8 @@ impl LogThread {
         if flush || maintenance.rolled {
             self.dirty(slot);
         }
-        for due in [maintenance.next_due, flush_due].into_iter().flatten() {
+        let compaction_due = self.start_compaction(slot, now);
+        for due in [maintenance.next_due, flush_due, compaction_due].into_iter().flatten() {
             // A time that is already over would be visited again in this very round.
             self.visit_at(slot, due.max(now.mono + Duration::from_millis(1)));
         }
