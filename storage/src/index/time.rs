@@ -33,7 +33,7 @@ impl Entry for TimeEntry {
     }
 }
 
-/// Entries with rising timestamps and offsets.
+/// Entries with rising offsets and never falling timestamps.
 pub type TimeIndex = SparseIndex<TimeEntry>;
 
 impl TimeIndex {

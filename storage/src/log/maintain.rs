@@ -250,3 +250,6 @@ impl Due {
         self.after(Duration::from_millis(ahead.unsigned_abs()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,10 +102,7 @@ impl SegmentIndex {
         let Some(relative) = relative_offset(self.base_offset, offset) else { return };
         let Ok(position) = u32::try_from(position) else { return };
         self.offsets.push(OffsetEntry { relative, position });
-        let timestamp = self.summary.largest_timestamp;
-        if self.times.last().is_none_or(|last| last.timestamp < timestamp) {
-            self.times.push(TimeEntry { timestamp, relative });
-        }
+        self.times.push(TimeEntry { timestamp: self.summary.largest_timestamp, relative });
         self.since_entry = 0;
     }
 

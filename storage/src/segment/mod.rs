@@ -124,11 +124,10 @@ impl Segment {
             return Ok(file.clone());
         }
         let mut state = self.write_state();
-        let opened = state.file.is_none();
+        let opened = !state.busy && state.file.is_none() && state.index.is_none();
         let file = self.open(&mut state)?;
-        let cached = opened && !state.busy;
         drop(state);
-        if cached {
+        if opened {
             self.place.open_files.on_opened(self);
         }
         Ok(file)
@@ -218,7 +217,7 @@ impl Segment {
         }
         let mut state = self.write_state();
         let opened = !state.busy && state.file.is_none() && state.index.is_none();
-        let result = self.load_index(&mut state).map(|index| look(index));
+        let result = self.load_index(&mut state).map(look);
         drop(state);
         if opened {
             self.place.open_files.on_opened(self);
