@@ -33,6 +33,7 @@ use crate::server::handlers::init_producer_id::ProducerIds;
 use crate::server::listener::Listener;
 use crate::server::metrics::ServerMetrics;
 use crate::server::{Ctx, listener};
+use crate::telemetry::{Admin, Health, NodeSources, Phase};
 use crate::transport::{self, BoundPort};
 
 /// How long a stopping broker may take to flush and close its partitions.
@@ -87,6 +88,7 @@ pub struct Broker {
     runtimes: Runtimes,
     data_dir: DataDir,
     stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     listeners: JoinSet<()>,
     background: Vec<JoinHandle<()>>,
 }
@@ -119,10 +121,11 @@ impl Broker {
         let tail = Arc::new(TailBudget::new(config.tail_bytes_max));
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
+        let log_metrics = Arc::new(LogMetrics::default());
         let log = LogContext::new(
             Arc::clone(&disk),
             Arc::clone(&tail),
-            Arc::new(LogMetrics::default()),
+            Arc::clone(&log_metrics),
             settings.load().producer_id_expiration_ms.into(),
         );
         let replicas = ReplicaManager::start(
@@ -148,6 +151,20 @@ impl Broker {
         });
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
+        let sources = NodeSources {
+            node_id: config.node_id,
+            controller: handle.clone(),
+            replicas: Arc::clone(&replicas),
+            logs: log_metrics,
+            tail,
+            request_budget: request_budget.clone(),
+            disk: Arc::clone(&disk),
+            data_dir: config.data_dir.clone(),
+        };
+        let (phase, phases) = watch::channel(Phase::Starting);
+        let health =
+            Health { phase: phases, controller: handle.clone(), storage_failure: replicas.failure() };
+        let admin = Admin { registry, sources, health };
         let ctx = Arc::new(Ctx {
             node_id: config.node_id,
             data_dir: config.data_dir.clone(),
@@ -176,10 +193,11 @@ impl Broker {
             runtimes,
             data_dir,
             stop,
+            phase,
             listeners: JoinSet::new(),
             background: vec![tokio::spawn(follow), tokio::spawn(groups.follow())],
         };
-        broker.open(ports, &ctx, &stopping)?;
+        broker.open(ports, &ctx, admin, &stopping)?;
         Ok(broker)
     }
 
@@ -188,14 +206,20 @@ impl Broker {
         &mut self,
         ports: Ports,
         ctx: &Arc<Ctx>,
+        admin: Admin,
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let backlog = ctx.settings().socket_listen_backlog_size;
+        if let Some((address, port)) = ports.admin {
+            let refused = |source| StartError::Port { what: "admin".to_owned(), address, source };
+            self.background.push(tokio::spawn(admin.open(port).map_err(refused)?));
+        }
         for (name, address, port) in ports.listeners {
             let refused = |source| StartError::Port { what: format!("listener {name}"), address, source };
             let listener: Listener = listener::Listener::open(&name, port, backlog).map_err(refused)?;
             self.listeners.spawn(listener.serve(Arc::clone(ctx), stopping.clone()));
         }
+        self.phase.send_replace(Phase::Serving);
         Ok(())
     }
 
@@ -219,6 +243,7 @@ impl Broker {
     pub async fn stop(mut self) {
         // The receivers may all be gone already; then there is nobody left to tell.
         let _ = self.stop.send(true);
+        self.phase.send_replace(Phase::Stopping);
         // Joins that wait for a rebalance would hold their connections open for minutes.
         self.groups.stop();
         while self.listeners.join_next().await.is_some() {}

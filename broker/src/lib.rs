@@ -18,4 +18,5 @@ pub mod coordinator;
 pub mod broker;
 pub mod config;
 pub mod server;
+pub mod telemetry;
 pub mod transport;

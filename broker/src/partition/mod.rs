@@ -93,6 +93,8 @@ struct Shared {
     view: ArcSwapOption<PartitionView>,
     news: AtomicU64,
     waiters: Waiters,
+    in_bytes: AtomicU64,
+    out_bytes: AtomicU64,
 }
 
 impl PartitionHandle {
@@ -112,6 +114,8 @@ impl PartitionHandle {
             view: ArcSwapOption::empty(),
             news: AtomicU64::new(0),
             waiters: Waiters::default(),
+            in_bytes: AtomicU64::new(0),
+            out_bytes: AtomicU64::new(0),
         };
         PartitionHandle { shared: Arc::new(shared) }
     }
@@ -146,6 +150,7 @@ impl PartitionHandle {
 
     /// Hands a batch to the writer. The answer comes through the batch's reply, also when this is refused.
     pub fn append(&self, append: Append) {
+        self.shared.in_bytes.fetch_add(append.batch.len() as u64, Ordering::Relaxed);
         self.shared.inbox.send_append(self.shared.slot, append);
     }
 
@@ -188,6 +193,17 @@ impl PartitionHandle {
         let (reply, done) = oneshot::channel();
         self.command(Command::Remove { delete, reply });
         Removal { tp: self.tp().clone(), done }
+    }
+
+    /// Counts bytes of batches that were given out to clients.
+    pub fn count_out(&self, bytes: usize) {
+        self.shared.out_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of batches handed in for append and given out, since this broker holds the partition.
+    pub fn traffic(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.shared.in_bytes), load(&self.shared.out_bytes))
     }
 
     /// How many fetches sleep on this partition.

@@ -24,6 +24,9 @@ use super::node::NodeSources;
 use super::process;
 use crate::transport::BoundPort;
 
+/// Connections the kernel queues for the admin port: scrapers and probes are few.
+const BACKLOG: i32 = 128;
+
 /// What the admin port answers from.
 pub struct Admin {
     /// Metrics that their owners registered.
@@ -35,16 +38,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the port and answers until `stop` is done.
-    pub fn open(
-        self,
-        port: BoundPort,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-        let listener = port.listen()?;
+    /// Opens the port and answers until the returned future is dropped: the probes should see a node stop to its end.
+    pub fn open(self, port: BoundPort) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+        let listener = port.listen(BACKLOG)?;
         let router = self.router();
         Ok(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+            if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the admin port stopped answering");
             }
         })
@@ -84,11 +83,17 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     }
 }
 
-async fn livez(State(admin): State<Arc<Admin>>, Query(query): Query<BTreeMap<String, String>>) -> impl IntoResponse {
+async fn livez(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> impl IntoResponse {
     probe(&admin.health.live(), &query)
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>, Query(query): Query<BTreeMap<String, String>>) -> impl IntoResponse {
+async fn readyz(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> impl IntoResponse {
     probe(&admin.health.ready(), &query)
 }
 

@@ -15,9 +15,14 @@ impl Families {
     }
 
     /// A level for each set of labels.
-    pub fn gauges(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>) {
+    pub fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>,
+    ) {
         let metrics = series.into_iter().map(|(labels, value)| {
-            let mut gauge = Gauge::new();
+            let mut gauge = Gauge::default();
             gauge.set_value(value);
             let mut metric = Metric::from_label(pairs(labels));
             metric.set_gauge(gauge);
@@ -32,9 +37,14 @@ impl Families {
     }
 
     /// Such a number for each set of labels.
-    pub fn counters(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>) {
+    pub fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>,
+    ) {
         let metrics = series.into_iter().map(|(labels, value)| {
-            let mut counter = Counter::new();
+            let mut counter = Counter::default();
             counter.set_value(value);
             let mut metric = Metric::from_label(pairs(labels));
             metric.set_counter(counter);
@@ -45,7 +55,7 @@ impl Families {
 
     /// How often something happened and how long it took in all.
     pub fn timings(&mut self, name: &str, help: &str, count: u64, seconds: f64) {
-        let mut summary = Summary::new();
+        let mut summary = Summary::default();
         summary.set_sample_count(count);
         summary.set_sample_sum(seconds);
         let mut metric = Metric::from_label(Vec::new());
@@ -63,7 +73,7 @@ impl Families {
         if metrics.is_empty() {
             return;
         }
-        let mut family = MetricFamily::new();
+        let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
         family.set_field_type(kind);
@@ -74,7 +84,7 @@ impl Families {
 
 fn pairs(labels: Vec<(&'static str, String)>) -> Vec<LabelPair> {
     let pair = |(name, value): (&str, String)| {
-        let mut pair = LabelPair::new();
+        let mut pair = LabelPair::default();
         pair.set_name(name.to_owned());
         pair.set_value(value);
         pair

@@ -16,7 +16,9 @@ const CONSENSUS_DEFAULT: &str = "openraft=warn";
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// The filter does not parse.
-    #[error("log.filter {filter:?} is not a filter: {source}; write for example \"info\" or \"info,tidemark_broker=debug\"")]
+    #[error(
+        "log.filter {filter:?} is not a filter: {source}; write for example \"info\" or \"info,tidemark_broker=debug\""
+    )]
     Filter {
         /// As configured.
         filter: String,
@@ -34,7 +36,9 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogsError> {
     let builder = tracing_subscriber::fmt().with_env_filter(parse(filter)?).with_writer(std::io::stderr);
     let done = match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
     };
     done.map_err(|_| LogsError::Twice)
 }

@@ -77,12 +77,20 @@ impl NodeSources {
         let leads = f64::from(u8::from(self.controller.is_leader()));
         families.gauge("tidemark_raft_leader", "1 if this node leads the metadata quorum.", leads);
         families.gauge("tidemark_raft_voters", "Voters of the metadata quorum.", metrics.voters.len() as f64);
-        families.gauge("tidemark_raft_term", "Term of the metadata quorum; grows by elections.", metrics.term as f64);
+        families.gauge(
+            "tidemark_raft_term",
+            "Term of the metadata quorum; grows by elections.",
+            metrics.term as f64,
+        );
         for (name, help, index) in [
             ("tidemark_raft_last_log_index", "Last entry of the metadata log here.", metrics.last_log_index),
             ("tidemark_raft_commit_index", "Last committed entry known here.", metrics.committed_index),
             ("tidemark_raft_applied_index", "Last entry applied here.", metrics.applied_index),
-            ("tidemark_raft_snapshot_index", "Last entry held by the newest snapshot.", metrics.snapshot_index),
+            (
+                "tidemark_raft_snapshot_index",
+                "Last entry held by the newest snapshot.",
+                metrics.snapshot_index,
+            ),
         ] {
             // Before the first one there is no index; the first index is 0.
             families.gauge(name, help, index.map_or(-1.0, |index| index as f64));
@@ -123,8 +131,16 @@ impl NodeSources {
             }
         }
         families.gauge("tidemark_partitions", "Partitions this node holds.", total as f64);
-        families.gauge("tidemark_partitions_failed", "Partitions that take no writes after a disk error.", failed as f64);
-        families.gauge("tidemark_fetches_waiting", "Fetches that sleep on a partition, counted on each.", waiting as f64);
+        families.gauge(
+            "tidemark_partitions_failed",
+            "Partitions that take no writes after a disk error.",
+            failed as f64,
+        );
+        families.gauge(
+            "tidemark_fetches_waiting",
+            "Fetches that sleep on a partition, counted on each.",
+            waiting as f64,
+        );
         topic_families(topics, families);
     }
 
@@ -136,11 +152,27 @@ impl NodeSources {
             ("tidemark_log_tail_reads_total", "Reads answered from memory.", &logs.tail_reads),
             ("tidemark_log_file_reads_total", "Reads answered from segment files.", &logs.file_reads),
             ("tidemark_log_rolled_segments_total", "Segments closed.", &logs.rolled_segments),
-            ("tidemark_log_removed_segments_total", "Segments removed by retention, trimming or compaction.", &logs.removed_segments),
-            ("tidemark_log_recovery_scanned_bytes_total", "Bytes checked when logs were opened.", &logs.recovery_scanned_bytes),
+            (
+                "tidemark_log_removed_segments_total",
+                "Segments removed by retention, trimming or compaction.",
+                &logs.removed_segments,
+            ),
+            (
+                "tidemark_log_recovery_scanned_bytes_total",
+                "Bytes checked when logs were opened.",
+                &logs.recovery_scanned_bytes,
+            ),
             ("tidemark_log_torn_tails_total", "Logs whose unfinished last write was cut.", &logs.torn_tails),
-            ("tidemark_log_failures_total", "Logs that stopped after a failed write or sync.", &logs.failed_logs),
-            ("tidemark_log_rebuilt_indexes_total", "Indexes rebuilt from their segments.", &logs.rebuilt_indexes),
+            (
+                "tidemark_log_failures_total",
+                "Logs that stopped after a failed write or sync.",
+                &logs.failed_logs,
+            ),
+            (
+                "tidemark_log_rebuilt_indexes_total",
+                "Indexes rebuilt from their segments.",
+                &logs.rebuilt_indexes,
+            ),
         ] {
             families.counter(name, help, counter.get());
         }
@@ -154,11 +186,27 @@ impl NodeSources {
         let help = "Group commits: how many, and how long they took.";
         families.timings("tidemark_log_fsync_duration_seconds", help, threads.flushes.get(), seconds);
         for (name, help, counter) in [
-            ("tidemark_log_thread_rounds_total", "Rounds of the log threads that had something to do.", &threads.rounds),
-            ("tidemark_log_filesystem_syncs_total", "Group commits made by syncing the file system.", &threads.filesystem_syncs),
+            (
+                "tidemark_log_thread_rounds_total",
+                "Rounds of the log threads that had something to do.",
+                &threads.rounds,
+            ),
+            (
+                "tidemark_log_filesystem_syncs_total",
+                "Group commits made by syncing the file system.",
+                &threads.filesystem_syncs,
+            ),
             ("tidemark_log_opened_total", "Logs opened.", &threads.opened_logs),
-            ("tidemark_log_offline_total", "Logs not served because their bytes are damaged.", &threads.offline_logs),
-            ("tidemark_log_disk_full_refusals_total", "Batches refused because the disk was full.", &threads.disk_full_refusals),
+            (
+                "tidemark_log_offline_total",
+                "Logs not served because their bytes are damaged.",
+                &threads.offline_logs,
+            ),
+            (
+                "tidemark_log_disk_full_refusals_total",
+                "Batches refused because the disk was full.",
+                &threads.disk_full_refusals,
+            ),
             ("tidemark_journal_writes_total", "Writes of the durability journal.", &threads.journal_writes),
             ("tidemark_journal_syncs_total", "Syncs of the durability journal.", &threads.journal_syncs),
         ] {
@@ -174,7 +222,11 @@ impl NodeSources {
         families.gauge("tidemark_request_bytes_in_flight", "Bytes of requests in work.", in_flight);
         if let Ok(space) = self.disk.space(&self.data_dir) {
             families.gauge("tidemark_disk_free_bytes", "Room left where the data are.", space.free as f64);
-            families.gauge("tidemark_disk_total_bytes", "Size of the file system of the data.", space.total as f64);
+            families.gauge(
+                "tidemark_disk_total_bytes",
+                "Size of the file system of the data.",
+                space.total as f64,
+            );
         }
     }
 }
@@ -194,7 +246,9 @@ fn topic_families(topics: BTreeMap<Arc<str>, TopicNumbers>, families: &mut Famil
         }
     }
     let series = |pick: fn(&TopicNumbers) -> u64| {
-        let one = move |(name, numbers): &(String, TopicNumbers)| (vec![("topic", name.clone())], pick(numbers) as f64);
+        let one = move |(name, numbers): &(String, TopicNumbers)| {
+            (vec![("topic", name.clone())], pick(numbers) as f64)
+        };
         shown.iter().map(one).collect::<Vec<_>>()
     };
     let in_help = "Bytes of batches taken in, since this node holds the topic.";
@@ -203,7 +257,11 @@ fn topic_families(topics: BTreeMap<Arc<str>, TopicNumbers>, families: &mut Famil
     families.counters("tidemark_topic_out_bytes_total", out_help, series(|numbers| numbers.out_bytes));
     let size_help = "Bytes of the topic's logs here that were opened.";
     families.gauges("tidemark_topic_size_bytes", size_help, series(|numbers| numbers.size_bytes));
-    families.gauges("tidemark_topic_partitions", "Partitions held here.", series(|numbers| numbers.partitions));
+    families.gauges(
+        "tidemark_topic_partitions",
+        "Partitions held here.",
+        series(|numbers| numbers.partitions),
+    );
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ pub fn collect(families: &mut Families) {
     if let Ok(names) = OsDisk.read_dir(Path::new("/proc/self/fd")) {
         families.gauge("process_open_fds", "Open file descriptors.", names.len() as f64);
     }
-    if let Some(limit) = read("/proc/self/limits").as_deref().and_then(|limits| field(limits, "Max open files")) {
+    if let Some(limit) =
+        read("/proc/self/limits").as_deref().and_then(|limits| field(limits, "Max open files"))
+    {
         families.gauge("process_max_fds", "Most file descriptors it may open.", limit);
     }
 }

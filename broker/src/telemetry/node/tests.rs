@@ -13,6 +13,9 @@ fn topics_beyond_the_bound_are_summed_up() {
     let text = TextEncoder::new().encode_to_string(&families.into_list()).unwrap();
     let lines = text.lines().filter(|line| line.starts_with("tidemark_topic_in_bytes_total")).count();
     assert_eq!(lines, TOPIC_SERIES_MAX + 1);
-    assert!(text.contains("tidemark_topic_in_bytes_total{topic=\"(other)\"} 50\n"), "five topics are summed up");
+    assert!(
+        text.contains("tidemark_topic_in_bytes_total{topic=\"(other)\"} 50\n"),
+        "five topics are summed up"
+    );
     assert!(text.contains("tidemark_topic_in_bytes_total{topic=\"topic-00000\"} 10\n"));
 }

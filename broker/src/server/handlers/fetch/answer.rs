@@ -50,6 +50,9 @@ pub(super) fn encode(
         }
         for (target, part) in run {
             bytes += part.bytes;
+            if let Some(handle) = target.handle() {
+                handle.count_out(part.bytes);
+            }
             let records = std::mem::take(&mut part.records);
             encoder.partition(&head(target, part), records, part.bytes);
         }
