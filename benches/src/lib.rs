@@ -28,4 +28,6 @@ pub mod report;
 
 pub mod run;
 
+pub mod compare;
+
 pub mod floor;

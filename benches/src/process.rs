@@ -30,6 +30,20 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     })
 }
 
+/// Whether any thread of `pid` runs. One that nobody waits for keeps its entry after the end; and the first thread may
+/// end before the others, which then still hold files and sockets.
+pub fn is_running(pid: u32) -> bool {
+    let read = |name| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
+    let Some((stat, status)) = read("stat").zip(read("status")) else { return false };
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<u32>().ok());
+    !matches!(state(&stat), None | Some('Z' | 'X')) || threads.is_some_and(|threads| threads > 1)
+}
+
+/// The letter of the state.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
 /// utime + stime. The command name may hold spaces and brackets, so fields are counted from its last bracket.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);

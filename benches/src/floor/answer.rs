@@ -210,7 +210,7 @@ fn delete_topics(request: &DeleteTopicsRequest, shared: &Shared) -> DeleteTopics
         let logs = shared.topics.lock().expect("no holder panics").remove(name.0.as_str());
         for p in 0..logs.map_or(0, |logs| logs.len()) {
             // What is left behind lies in a directory made for the bench.
-            let _ = std::fs::remove_file(shared.data.join(format!("{}-{p}.log", name.0)));
+            let _ = Log::remove(&shared.data.join(format!("{}-{p}.log", name.0)));
         }
         DeletableTopicResult::default().with_name(Some(name.clone()))
     };

@@ -38,6 +38,12 @@ impl Log {
         Ok(Log { file, state: Mutex::default() })
     }
 
+    /// Removes the file of a log.
+    #[allow(clippy::disallowed_methods, reason = "the floor has files of its own and must not cost a seam")]
+    pub(super) fn remove(path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
     /// Writes a batch at the end; returns its base offset and the new end.
     pub(super) fn append(&self, batch: RecordBatch) -> io::Result<(i64, End)> {
         let mut state = self.state.lock().expect("no holder panics");
