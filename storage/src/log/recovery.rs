@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidemark_protocol::batch::HEADER_LEN;
 use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
 
 use super::compaction::swap;
@@ -234,13 +235,26 @@ impl Opening<'_> {
         let proven = mark.durable_end;
         let marked =
             found.iter().position(|f| f.base == mark.segment_base && f.size >= mark.segment_position);
-        if let Some(segment) = marked {
+        if let Some(segment) = marked.filter(|&i| self.is_where_it_was(found, i, &mark)) {
             return Start { segment, position: mark.segment_position, offset: proven, proven };
         }
         // The segment was compacted into another one, or is damaged: reading from the start of whatever holds the
         // offset tells.
         let segment = found.partition_point(|f| f.base <= proven).saturating_sub(1);
         Start { segment, position: 0, offset: found[segment].base, proven }
+    }
+
+    /// Whether the mark still names a place between two batches. Compaction replaces segments only after the journal has
+    /// moved on, so this is in doubt only if a newer mark was lost, and only for segments that others follow.
+    fn is_where_it_was(&self, found: &[Found], i: usize, mark: &LogMark) -> bool {
+        let Some(next) = found.get(i + 1) else { return true };
+        if found[i].size == mark.segment_position {
+            return next.base == mark.durable_end || !self.is_compacted;
+        }
+        let path = self.place.path(found[i].base, LOG);
+        let Ok(file) = self.place.disk.open(&path, OpenMode::Read) else { return false };
+        let mut scan = Scan::new(&*file, mark.segment_position, found[i].size, mark.durable_end, HEADER_LEN);
+        scan.next_header().is_ok_and(|header| header.is_some_and(|(_, h)| h.base_offset == mark.durable_end))
     }
 
     /// Checks everything from `start` on.

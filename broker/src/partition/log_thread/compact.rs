@@ -64,13 +64,19 @@ impl LogThread {
 
     /// A compaction is over: its result is put in place.
     pub(super) fn compacted(&mut self, slot: Slot, result: Result<Compacted, CompactionError>, now: Now) {
+        // A mark that still points into a segment that is replaced would prove nothing after a crash, so the journal goes
+        // first. If it cannot, the directory has failed or is full, and the log stays as it is.
+        if result.is_ok() {
+            self.unmark(slot, now.mono);
+        }
+        let is_journaled = result.is_err() || self.keep_journal(now, true);
         let failed_directory = self.directory.failure().is_some();
         let Some(writer) = self.writer(slot) else { return };
         let tp = writer.handle.tp().clone();
         // A partition that was taken away took its directory, and with it what the run wrote.
         let Some(open) = writer.open_log() else { return };
         open.compaction.running = None;
-        if failed_directory {
+        if failed_directory || !is_journaled {
             return;
         }
         let applied = result.and_then(|compacted| {

@@ -349,3 +349,26 @@ fn without_a_mark_a_gap_is_corrupt_unless_nothing_follows_or_compaction_made_it(
     assert!(matches!(recovery, Recovery::Torn { .. }));
     assert_eq!(log.log_end(), bases[2] - 2);
 }
+
+#[test]
+fn an_old_mark_into_a_segment_that_was_compacted_since_cuts_nothing() {
+    let fixture = Fixture::new(0, |c| (c.segment_bytes, c.cleanup.compact) = (1000, true));
+    let mut log = fixture.open(None);
+    append(&mut log, 2);
+    let old = flush(&mut log);
+    for _ in 0..9 {
+        append(&mut log, 2);
+    }
+    flush(&mut log);
+    drop(log);
+    // The first segment as compaction could leave it: its first batch is gone, the others moved up.
+    let bytes = crate::disk::read_file(&OsDisk, &fixture.path(0, LOG), 1 << 20).unwrap();
+    let first = batch(2, 0, 100).len();
+    let file = OsDisk.open(&fixture.path(0, LOG), OpenMode::ReadWrite).unwrap();
+    file.set_len((bytes.len() - first) as u64).unwrap();
+    file.write_all_at(&[io::IoSlice::new(&bytes[first..])], 0).unwrap();
+    let (log, recovery) = fixture.try_open(Some(old)).unwrap();
+    assert!(matches!(recovery, Recovery::Intact { .. }), "{recovery:?}");
+    assert_eq!(log.log_end(), 20);
+    assert_eq!(read_all(&log, 0).len(), 9);
+}
