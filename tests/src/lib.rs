@@ -1,1 +1,7 @@
-//! Harness of the tests.
+//! Harness of the tests: a small blocking Kafka client, a broker as a child process, and seeded chance.
+//!
+//! Wall-clock time and processes are real here; what is random comes from a printed seed.
+
+pub mod client;
+pub mod node;
+pub mod rng;
