@@ -115,7 +115,7 @@ fn run(options: &Options) -> Result<(), String> {
 fn prepare(node: &Node) -> Result<(), String> {
     let mut client = Client::connect(node.address()).map_err(|error| error.to_string())?;
     // Small segments: rolls, producer snapshots and index files are killed in the middle too.
-    client.create_topic(TOPIC, PARTITIONS, &[("segment.bytes", "1048576")]).map_err(|error| error.to_string())
+    client.create_topic(TOPIC, PARTITIONS, &[("segment.bytes", "1048576"), ("retention.ms", "-1")]).map_err(|error| error.to_string())
 }
 
 /// Runs all producers for a while and kills the broker under them; returns how many records each has acknowledged.
