@@ -118,27 +118,10 @@ impl Broker {
 
         let registry = Registry::new();
         let runtimes = start_runtimes(config)?;
-        let tail = Arc::new(TailBudget::new(config.tail_bytes_max));
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
-        let log_metrics = Arc::new(LogMetrics::default());
-        let log = LogContext::new(
-            Arc::clone(&disk),
-            Arc::clone(&tail),
-            Arc::clone(&log_metrics),
-            settings.load().producer_id_expiration_ms.into(),
-        );
-        let replicas = ReplicaManager::start(
-            ReplicaOptions {
-                me: config.node_id,
-                dir: config.data_dir.clone(),
-                log: Arc::clone(&log),
-                clock: clock.clone(),
-                runtimes: runtimes.clone(),
-                configs: config.kafka.clone(),
-            },
-            handle.watch(),
-        )?;
+        let log = log_context(config, &disk, &settings.load());
+        let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
         let groups = GroupShards::new(GroupShardsOptions {
             me: config.node_id,
             clock: clock.clone(),
@@ -151,20 +134,6 @@ impl Broker {
         });
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
-        let sources = NodeSources {
-            node_id: config.node_id,
-            controller: handle.clone(),
-            replicas: Arc::clone(&replicas),
-            logs: log_metrics,
-            tail,
-            request_budget: request_budget.clone(),
-            disk: Arc::clone(&disk),
-            data_dir: config.data_dir.clone(),
-        };
-        let (phase, phases) = watch::channel(Phase::Starting);
-        let health =
-            Health { phase: phases, controller: handle.clone(), storage_failure: replicas.failure() };
-        let admin = Admin { registry, sources, health };
         let ctx = Arc::new(Ctx {
             node_id: config.node_id,
             data_dir: config.data_dir.clone(),
@@ -183,6 +152,8 @@ impl Broker {
             settings: Arc::clone(&settings),
         });
         let (stop, stopping) = watch::channel(false);
+        let (phase, phases) = watch::channel(Phase::Starting);
+        let admin = admin(&ctx, registry, log, phases);
         let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
         let mut broker = Broker {
             addresses: ports.addresses(),
@@ -337,6 +308,49 @@ fn start_runtimes(config: &NodeConfig) -> Result<Runtimes, StartError> {
         threads.log_threads = count;
     }
     Runtimes::start(threads).map_err(|error| StartError::Other(format!("cannot start threads: {error}")))
+}
+
+/// What all logs of the node share.
+fn log_context(config: &NodeConfig, disk: &Arc<dyn Disk>, settings: &BrokerSettings) -> Arc<LogContext> {
+    LogContext::new(
+        Arc::clone(disk),
+        Arc::new(TailBudget::new(config.tail_bytes_max)),
+        Arc::new(LogMetrics::default()),
+        settings.producer_id_expiration_ms.into(),
+    )
+}
+
+fn start_replicas(
+    config: &NodeConfig,
+    log: &Arc<LogContext>,
+    clock: &Clock,
+    runtimes: &Runtimes,
+    controller: &controller::ControllerHandle,
+) -> Result<Arc<ReplicaManager>, replica::StartError> {
+    let options = ReplicaOptions {
+        me: config.node_id,
+        dir: config.data_dir.clone(),
+        log: Arc::clone(log),
+        clock: clock.clone(),
+        runtimes: runtimes.clone(),
+        configs: config.kafka.clone(),
+    };
+    ReplicaManager::start(options, controller.watch())
+}
+
+/// What the admin port answers from.
+fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Receiver<Phase>) -> Admin {
+    let storage_failure = ctx.replicas.failure();
+    let health = Health { phase, controller: ctx.controller.clone(), storage_failure };
+    let sources = NodeSources {
+        node_id: ctx.node_id,
+        controller: ctx.controller.clone(),
+        replicas: Arc::clone(&ctx.replicas),
+        log,
+        request_budget: ctx.request_budget.clone(),
+        data_dir: ctx.data_dir.clone(),
+    };
+    Admin { registry, sources, health }
 }
 
 async fn register(

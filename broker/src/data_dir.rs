@@ -288,7 +288,7 @@ fn parse(text: &str) -> Result<Identity, String> {
         ));
     }
     let stored = text[at..].split('"').nth(1).unwrap_or_default();
-    let computed = format!("{:08x}", crc32fast::hash(text[..at].as_bytes()));
+    let computed = format!("{:08x}", crc32fast::hash(&text.as_bytes()[..at]));
     if stored != computed {
         return Err(format!(
             "its checksum is {stored:?} and should be {computed:?}, so it was damaged or edited"

@@ -193,7 +193,7 @@ impl WriterThread {
     fn perform(&mut self, job: Job) {
         match job {
             Job::Purge { record, live, done } => {
-                let mut result = self.attempt(|this| this.log.write(&[record.clone()], true));
+                let mut result = self.attempt(|this| this.log.write(std::slice::from_ref(&record), true));
                 if result.is_ok() && self.log.is_worth_replacing() {
                     let live = live();
                     result = self.attempt(|this| this.log.replace(&live));

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use tidemark_core::metadata::ClusterImage;
 use tidemark_protocol::types::BrokerId;
-use tidemark_storage::disk::Disk;
-use tidemark_storage::metrics::LogMetrics;
-use tidemark_storage::tail::TailBudget;
+use tidemark_storage::log::LogContext;
 
 use super::families::Families;
 use crate::controller::ControllerHandle;
@@ -31,15 +29,11 @@ pub struct NodeSources {
     pub controller: ControllerHandle,
     /// The partitions of this node.
     pub replicas: Arc<ReplicaManager>,
-    /// What happened in logs.
-    pub logs: Arc<LogMetrics>,
-    /// Memory of recent batches.
-    pub tail: Arc<TailBudget>,
+    /// What the logs share: their counters, the memory of recent batches, the disk.
+    pub log: Arc<LogContext>,
     /// Memory of requests in work.
     pub request_budget: RequestBudget,
-    /// The disk.
-    pub disk: Arc<dyn Disk>,
-    /// Where on it the data are.
+    /// Where on the disk the data are.
     pub data_dir: PathBuf,
 }
 
@@ -145,7 +139,7 @@ impl NodeSources {
     }
 
     fn logs(&self, families: &mut Families) {
-        let logs = &self.logs;
+        let logs = &self.log.metrics;
         for (name, help, counter) in [
             ("tidemark_log_appended_batches_total", "Batches written to logs.", &logs.appended_batches),
             ("tidemark_log_appended_bytes_total", "Bytes written to segments.", &logs.appended_bytes),
@@ -216,11 +210,11 @@ impl NodeSources {
 
     fn memory_and_disk(&self, families: &mut Families) {
         let tail = "Recent batches kept in memory.";
-        families.gauge("tidemark_tail_cache_bytes", tail, self.tail.used() as f64);
-        families.gauge("tidemark_tail_cache_max_bytes", "The limit of that.", self.tail.max() as f64);
+        families.gauge("tidemark_tail_cache_bytes", tail, self.log.tail.used() as f64);
+        families.gauge("tidemark_tail_cache_max_bytes", "The limit of that.", self.log.tail.max() as f64);
         let in_flight = self.request_budget.used_bytes() as f64;
         families.gauge("tidemark_request_bytes_in_flight", "Bytes of requests in work.", in_flight);
-        if let Ok(space) = self.disk.space(&self.data_dir) {
+        if let Ok(space) = self.log.disk.space(&self.data_dir) {
             families.gauge("tidemark_disk_free_bytes", "Room left where the data are.", space.free as f64);
             families.gauge(
                 "tidemark_disk_total_bytes",
