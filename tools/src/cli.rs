@@ -1,0 +1,109 @@
+//! The command tree. Each noun's flags stand beside what they do, in `commands/`.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tidemark_core::metadata::units;
+
+use crate::commands::{completion, config, consume, dev, group, produce, start, topic};
+
+const AFTER_HELP: &str = "\
+First steps:
+  tidemark dev                          start a broker on this machine
+  echo hi | tidemark produce hello      write a record
+  tidemark consume hello -n 1           read it
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied, 5 unreachable, 6 conflict, 7 timed out, 8 not confirmed,
+9 corruption found.";
+
+/// A Kafka-compatible log broker, its command line and its tools
+#[derive(Debug, Parser)]
+#[command(name = "tidemark", version, after_help = AFTER_HELP, max_term_width = 120, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Brokers to start from, HOST:PORT with commas between
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "TIDEMARK_SERVER",
+        default_value = "localhost:9092",
+        value_name = "HOST:PORT",
+        help_heading = "Connection"
+    )]
+    pub server: String,
+    /// How long an operation may take, retries included
+    #[arg(
+        long,
+        global = true,
+        default_value = "30s",
+        value_parser = duration,
+        value_name = "TIME",
+        help_heading = "Connection"
+    )]
+    pub timeout: Duration,
+}
+
+/// The verbs and nouns.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a broker for development, on this machine only
+    Dev(dev::DevArgs),
+    /// Start a broker from its configuration
+    Start(start::StartArgs),
+    /// Write records to a topic, from standard input or a file
+    Produce(produce::ProduceArgs),
+    /// Read records of topics
+    Consume(consume::ConsumeArgs),
+    /// List, create, describe, alter and delete topics
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// List, describe, seek and delete consumer groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Check and show the configuration of a node, offline
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the completion script of a shell
+    Completion(completion::CompletionArgs),
+}
+
+/// A time of at least a millisecond.
+fn duration(text: &str) -> Result<Duration, String> {
+    let ms = units::parse_duration_ms(text).map_err(|error| error.to_string())?;
+    u64::try_from(ms)
+        .ok()
+        .filter(|ms| *ms > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "must be above 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn stable_forms_of_dev_and_start_are_read() {
+        let forms: [&[&str]; 5] = [
+            &["dev"],
+            &["dev", "--port", "0", "--ephemeral", "--nodes", "1", "--set", "kafka.num.partitions=4"],
+            &["dev", "--data", "d", "--set", "node.id=2", "--set", "admin.bind=127.0.0.1:0"],
+            &["start"],
+            &["start", "-c", "tidemark.toml", "--set", "node.id=2"],
+        ];
+        for form in forms {
+            let args = std::iter::once(&"tidemark").chain(form);
+            assert!(Cli::try_parse_from(args).is_ok(), "{form:?}");
+        }
+        assert!(Cli::try_parse_from(["tidemark", "dev", "--data", "d", "--ephemeral"]).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! The commands: one file a noun. Here they are dispatched, with what all of them need.
+
+pub mod completion;
+pub mod config;
+pub mod consume;
+pub mod dev;
+pub mod group;
+pub mod node;
+pub mod produce;
+pub mod start;
+pub mod topic;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tidemark_broker::clock::Clock;
+use tidemark_protocol::types::TimestampMs;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+
+/// How a command ended: done, done with failed items, or failed as a whole.
+pub type Outcome = Result<Option<Exit>, Failure>;
+
+/// What commands that talk to a cluster are given.
+pub struct Context {
+    /// The cluster.
+    pub client: Arc<Client>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Context {
+    /// The wall clock.
+    pub fn now_ms(&self) -> TimestampMs {
+        self.clock.now().wall_ms
+    }
+}
+
+/// Runs the command line.
+pub fn run(cli: Cli) -> Outcome {
+    let context = Context { client: Arc::new(Client::new(&cli.server, cli.timeout)), clock: Clock::system() };
+    match cli.command {
+        Command::Produce(args) => small_runtime(produce::run(&context, args)),
+        Command::Consume(args) => small_runtime(consume::run(&context, args)),
+        Command::Topic(command) => small_runtime(topic::run(&context, command)),
+        Command::Group(command) => small_runtime(group::run(&context, command)),
+        Command::Config(command) => config::run(command),
+        Command::Completion(args) => completion::run(&args),
+        Command::Dev(args) => dev::run(args, context.clock),
+        Command::Start(args) => start::run(args, context.clock),
+    }
+}
+
+/// Runs a client command: one thread is enough.
+fn small_runtime(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(command);
+    // A thread may still wait for a terminal's input: nobody waits for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// An error of writing to standard output; whoever reads it may stop early, as `head` does, and that is no failure.
+pub fn output_failed(error: std::io::Error) -> Outcome {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(None),
+        _ => Err(Failure::new(Exit::Failed, format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// Prints a report, the end of most commands.
+pub fn finish(report: &crate::output::Report, output: crate::output::OutputArgs) -> Outcome {
+    report.print(output.format()).or_else(output_failed)
+}
