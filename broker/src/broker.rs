@@ -285,6 +285,11 @@ fn fresh_cluster_id(config: &NodeConfig) -> Uuid {
         .map_or_else(Uuid::new_v4, |id| id.0)
 }
 
+/// `log.retention.check.interval.ms`.
+fn retention_check_interval(settings: &BrokerSettings) -> Duration {
+    Duration::from_millis(u64::try_from(settings.log_retention_check_interval_ms).unwrap_or(1))
+}
+
 /// `queued.max.request.bytes` where it is set, else the node's own default.
 fn request_bytes_max(config: &NodeConfig, settings: &BrokerSettings) -> usize {
     match usize::try_from(settings.queued_max_request_bytes) {
@@ -312,11 +317,12 @@ fn start_runtimes(config: &NodeConfig) -> Result<Runtimes, StartError> {
 
 /// What all logs of the node share.
 fn log_context(config: &NodeConfig, disk: &Arc<dyn Disk>, settings: &BrokerSettings) -> Arc<LogContext> {
-    LogContext::new(
+    LogContext::with_retention_check(
         Arc::clone(disk),
         Arc::new(TailBudget::new(config.tail_bytes_max)),
         Arc::new(LogMetrics::default()),
         settings.producer_id_expiration_ms.into(),
+        retention_check_interval(settings),
     )
 }
 

@@ -9,6 +9,7 @@ use tidemark_protocol::types::{Now, Offset, TimestampMs};
 use super::retention::{Removal, SegmentFacts, removable};
 use super::roll::into_io;
 use super::{Log, Maintenance};
+use crate::config::{CleanupPolicy, LogConfig};
 use crate::disk::is_disk_full;
 use crate::segment::Segment;
 
@@ -113,8 +114,18 @@ impl Log {
         Ok(true)
     }
 
-    /// What retention takes. Only as many segments as needed are asked for their times.
-    fn removal(&self, now: Now, high_watermark: Offset, due: &mut Due) -> io::Result<Removal> {
+    /// What retention takes. Limits are looked at every `log.retention.check.interval.ms`, as users of Kafka expect; what
+    /// lies below the log's start goes at once. Only as many segments as needed are asked for their times.
+    fn removal(&mut self, now: Now, high_watermark: Offset, due: &mut Due) -> io::Result<Removal> {
+        if now.mono < self.retention_due {
+            due.at(self.retention_due);
+            let config = LogConfig {
+                cleanup: CleanupPolicy { delete: false, ..self.config.cleanup },
+                ..(*self.config).clone()
+            };
+            return Ok(removable(&self.facts(), &config, self.log_start, high_watermark, now.wall_ms));
+        }
+        self.retention_due = now.mono + self.context.retention_check_interval;
         let high_watermark = high_watermark.min(self.durable.end);
         let mut facts = self.facts();
         let mut known = 0;

@@ -60,20 +60,40 @@ pub struct LogContext {
     pub metrics: Arc<LogMetrics>,
     /// `producer.id.expiration.ms`: a producer silent for so long is forgotten.
     pub producer_expiration_ms: i64,
+    /// `log.retention.check.interval.ms`: how often a log looks at its limits; the first time so long after its opening.
+    pub retention_check_interval: Duration,
     /// The segments open for readers.
     open_files: Arc<OpenFiles>,
 }
 
 impl LogContext {
-    /// What the logs of one broker share.
+    /// What the logs of one broker share; limits are looked at whenever a log is maintained.
     pub fn new(
         disk: Arc<dyn Disk>,
         tail: Arc<TailBudget>,
         metrics: Arc<LogMetrics>,
         producer_expiration_ms: i64,
     ) -> Arc<Self> {
+        Self::with_retention_check(disk, tail, metrics, producer_expiration_ms, Duration::ZERO)
+    }
+
+    /// As [`LogContext::new`], with a pace for looking at the limits.
+    pub fn with_retention_check(
+        disk: Arc<dyn Disk>,
+        tail: Arc<TailBudget>,
+        metrics: Arc<LogMetrics>,
+        producer_expiration_ms: i64,
+        retention_check_interval: Duration,
+    ) -> Arc<Self> {
         let open_files = Arc::new(OpenFiles::new(OPEN_SEGMENTS_MAX, metrics.clone()));
-        Arc::new(LogContext { disk, tail, metrics, producer_expiration_ms, open_files })
+        Arc::new(LogContext {
+            disk,
+            tail,
+            metrics,
+            producer_expiration_ms,
+            retention_check_interval,
+            open_files,
+        })
     }
 
     fn place(&self, dir: PathBuf, config: &LogConfig) -> Arc<Place> {
@@ -115,6 +135,8 @@ pub struct Log {
     /// Position in the last segment up to which its index and the producers were saved.
     saved_position: u64,
     last_used: Duration,
+    /// When retention looks at its limits again.
+    retention_due: Duration,
     rolled_at: Duration,
     failure: Option<Box<str>>,
 }

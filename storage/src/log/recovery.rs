@@ -161,6 +161,7 @@ impl Log {
             cuts: 0,
             saved_position: 0,
             last_used: now.mono,
+            retention_due: now.mono + context.retention_check_interval,
             rolled_at: now.mono,
             failure: None,
         }
