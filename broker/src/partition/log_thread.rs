@@ -102,6 +102,7 @@ impl LogThread {
     /// One round over what is queued.
     pub(super) fn round(&mut self) {
         let now = self.directory.clock.now();
+        self.open_for_round(now);
         let (mut inputs, mut bytes) = (0, 0);
         while inputs < ROUND_INPUTS_MAX && bytes < ROUND_BYTES_MAX && !self.stopping {
             let Some(input) = self.queue.pop_front() else { break };
@@ -119,6 +120,18 @@ impl LogThread {
         self.start_flushes(inputs, now);
         self.keep_journal(now, false);
         self.remove_due(now);
+    }
+
+    /// Opens the logs the queued appends are for, so that one sync of the journal serves all that are new.
+    fn open_for_round(&mut self, now: Now) {
+        for at in 0..self.queue.len().min(ROUND_INPUTS_MAX) {
+            let Input::Append { slot, .. } = self.queue[at] else { continue };
+            let unopened = self.writer(slot).is_some_and(|writer| matches!(writer.state, LogState::Unopened));
+            if unopened {
+                // A log that cannot be opened tells the append, which tries again.
+                let _ = self.ensure_open(slot, now);
+            }
+        }
     }
 
     fn handle(&mut self, input: Input, now: Now) {
@@ -155,6 +168,13 @@ impl LogThread {
             return append.reply.send(Err(match error {
                 PartitionError::Storage(why) => ProduceError::Storage(why),
                 _ => ProduceError::Closed,
+            }));
+        }
+        if self.journal.has_first_marks() && !self.keep_journal(now, true) {
+            let why = self.directory.failure();
+            return append.reply.send(Err(match why {
+                Some(why) => ProduceError::Storage(why.to_string()),
+                None => ProduceError::DiskFull,
             }));
         }
         let patient = append.acks == Acks::All;
@@ -228,12 +248,16 @@ impl LogThread {
         let failure = self.directory.failure();
         let writer = self.writer(slot).ok_or(PartitionError::Closed)?;
         match opened {
-            Ok(log) => {
+            Ok((log, is_new)) => {
+                let first_mark = (is_new && mark.is_none()).then(|| log.mark(0));
                 let unflushed = writer.start(me, log, mark, config);
                 if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
                     open.fail(why);
                 }
                 self.directory.metrics.opened_logs.add(1);
+                if let Some(first_mark) = first_mark {
+                    self.journal.note_first(handle.id(), first_mark);
+                }
                 if unflushed && failure.is_none() {
                     self.flush_recovered(slot, now);
                 }
@@ -256,7 +280,8 @@ impl LogThread {
         }
     }
 
-    fn open_log(&mut self, handle: &PartitionHandle, now: Now) -> Result<Log, OpenError> {
+    /// The log, and whether it has nothing on disk.
+    fn open_log(&mut self, handle: &PartitionHandle, now: Now) -> Result<(Log, bool), OpenError> {
         let dir = self.directory.path.join(handle.tp().to_string());
         let context = Arc::clone(&self.directory.log);
         let open = |mark| {
@@ -276,7 +301,7 @@ impl LogThread {
         if let Recovery::Torn { truncated_to, truncated_bytes, .. } = recovery {
             tracing::warn!(partition = %handle.tp(), truncated_to, truncated_bytes, "a torn tail was cut");
         }
-        Ok(log)
+        Ok((log, recovery == Recovery::Empty))
     }
 
     fn configure(&mut self, slot: Slot, config: Arc<super::PartitionConfig>, now: Now) {
@@ -388,5 +413,7 @@ impl LogThread {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

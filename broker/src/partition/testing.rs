@@ -41,6 +41,11 @@ impl Rig {
         Rig::over(SimDisk::new(7))
     }
 
+    /// As [`Rig::new`], over a disk with another seed.
+    pub(crate) fn seeded(seed: u64) -> Rig {
+        Rig::over(SimDisk::new(seed))
+    }
+
     /// A thread over what `disk` holds.
     pub(crate) fn over(disk: SimDisk) -> Rig {
         let clock = Clock::manual(Now { mono: Duration::from_secs(100), wall_ms: 1_700_000_000_000 });
@@ -161,22 +166,33 @@ pub(crate) fn send_batch(handle: &PartitionHandle, acks: Acks, batch: RecordBatc
 
 /// The values of all records a consumer can read.
 pub(crate) fn committed(view: &PartitionView) -> Vec<String> {
-    let slice = view.reader.read(view.log_start, view.high_watermark, usize::MAX, true).unwrap();
-    values(slice)
-        .into_iter()
-        .filter(|(offset, _)| *offset >= view.log_start)
-        .map(|(_, value)| value)
-        .collect()
+    let records = committed_with_offsets(view).expect("the disk can be read");
+    records.into_iter().map(|(_, value)| value).collect()
 }
 
-fn values(slice: Slice) -> Vec<(i64, String)> {
+/// As [`committed`], with the offsets; `None` when the disk cannot be read.
+pub(crate) fn committed_with_offsets(view: &PartitionView) -> Option<Vec<(i64, String)>> {
+    let (mut from, mut records) = (view.log_start, Vec::new());
+    while from < view.high_watermark {
+        let slice = view.reader.read(from, view.high_watermark, usize::MAX, true).ok()?;
+        if slice.pieces.is_empty() {
+            break;
+        }
+        from = slice.next_offset;
+        records.extend(values(slice)?);
+    }
+    records.retain(|(offset, _)| *offset >= view.log_start);
+    Some(records)
+}
+
+fn values(slice: Slice) -> Option<Vec<(i64, String)>> {
     let mut values = Vec::new();
     for piece in slice.pieces {
         let bytes = match piece {
             tidemark_storage::log::Piece::Memory(placed) => placed.to_bytes(),
             tidemark_storage::log::Piece::File { file, position, len } => {
                 let mut bytes = vec![0; len];
-                tidemark_storage::disk::read_exact_at(&*file, &mut bytes, position).unwrap();
+                tidemark_storage::disk::read_exact_at(&*file, &mut bytes, position).ok()?;
                 bytes.into()
             }
         };
@@ -190,7 +206,20 @@ fn values(slice: Slice) -> Vec<(i64, String)> {
             }
         }
     }
-    values
+    Some(values)
+}
+
+/// Runs the thread until a command is answered.
+pub(crate) fn ask<T>(rig: &mut Rig, command: impl Future<Output = T>) -> T {
+    let mut command = pin!(command);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        if let Poll::Ready(answer) = command.as_mut().poll(&mut context) {
+            return answer;
+        }
+        rig.settle();
+    }
+    panic!("the command is never answered");
 }
 
 /// Polls once.

@@ -1,7 +1,8 @@
 //! The journal of a log thread: marks are gathered, written a few times a second, synced about once a second.
 //!
-//! A lost mark only means that opening reads more, so nothing waits for the journal, with one exception: the start of a
-//! log that a client was told about must survive, so deleting records syncs it before the answer.
+//! A lost mark only means that opening reads more, so nothing waits for the journal, with two exceptions. The start of a
+//! log that a client was told about must survive, so deleting records syncs it before the answer. And a log without any
+//! mark cannot tell a torn end from damage, so a new log has its first mark synced before its first append.
 
 use std::io;
 use std::time::Duration;
@@ -26,13 +27,22 @@ pub(super) struct JournalKeeper {
     unmarked: Vec<Slot>,
     write_at: Option<Duration>,
     sync_at: Option<Duration>,
+    /// A new log's first mark is not synced yet.
+    has_first_marks: bool,
     /// A write failed for lack of room: the journal is behind its own memory of what it wrote.
     behind: bool,
 }
 
 impl JournalKeeper {
     pub(super) fn new(journal: Journal) -> JournalKeeper {
-        JournalKeeper { journal, unmarked: Vec::new(), write_at: None, sync_at: None, behind: false }
+        JournalKeeper {
+            journal,
+            unmarked: Vec::new(),
+            write_at: None,
+            sync_at: None,
+            has_first_marks: false,
+            behind: false,
+        }
     }
 
     /// What is proven of a partition.
@@ -47,6 +57,17 @@ impl JournalKeeper {
             self.journal.forget(id);
         }
         self.journal.note(id, mark);
+    }
+
+    /// Remembers the mark of a log that has nothing on disk yet.
+    pub(super) fn note_first(&mut self, id: TopicIdPartition, mark: LogMark) {
+        self.note(id, mark);
+        self.has_first_marks = true;
+    }
+
+    /// Whether an append has to wait for the journal.
+    pub(super) fn has_first_marks(&self) -> bool {
+        self.has_first_marks
     }
 
     /// The partition is gone.
@@ -103,6 +124,7 @@ impl LogThread {
         }
         if at_once || self.journal.sync_at.is_some_and(|due| now.mono >= due) {
             self.journal.sync_at = None;
+            self.journal.has_first_marks = false;
             self.directory.metrics.journal_syncs.add(1);
             if let Err(error) = self.journal.journal.file().sync_data() {
                 self.directory.fail(&format!("a sync of the journal failed: {error}"));

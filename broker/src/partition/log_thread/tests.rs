@@ -6,7 +6,7 @@ use tidemark_storage::disk::Disk;
 
 use super::*;
 use crate::partition::testing::{
-    ME, Rig, batch_with, committed, config, keyed_batch, now_or_never, send, send_batch,
+    ME, Rig, ask, batch_with, committed, config, keyed_batch, now_or_never, send, send_batch,
 };
 use crate::partition::{AppendWait, PartitionHandle};
 
@@ -424,19 +424,6 @@ fn producers_are_described() {
     let producers = ask(&mut rig, handle.describe_producers()).unwrap();
     assert_eq!(producers.len(), 1);
     assert_eq!((producers[0].producer_id, producers[0].producer_epoch), (9, 3));
-}
-
-/// Runs the thread until a command is answered.
-fn ask<T>(rig: &mut Rig, command: impl Future<Output = T>) -> T {
-    let mut command = std::pin::pin!(command);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    for _ in 0..100 {
-        if let std::task::Poll::Ready(answer) = command.as_mut().poll(&mut context) {
-            return answer;
-        }
-        rig.settle();
-    }
-    panic!("the command is never answered");
 }
 
 fn delete_records(
