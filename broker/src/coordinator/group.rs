@@ -104,7 +104,7 @@ impl GroupShards {
         let shards: Vec<_> = self.led(&image).filter_map(|(index, _)| self.shard(&image, index)).collect();
         let mut replies = Vec::with_capacity(shards.len());
         for answer in
-            futures_util::future::join_all(shards.iter().map(|shard| shard.ask(request.clone()))).await
+            futures_util::future::join_all(shards.into_iter().map(|shard| shard.ask(request.clone()))).await
         {
             match answer {
                 Ok(reply) => replies.push(reply),

@@ -65,10 +65,13 @@ impl<M: StateMachine> Clone for ShardHandle<M> {
 impl<M: StateMachine> ShardHandle<M> {
     /// Asks the machine. Errors are of the shard: COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR,
     /// COORDINATOR_NOT_AVAILABLE. The request is in the mailbox after the first poll, unless that is full.
-    pub async fn ask(&self, request: M::Request) -> Result<M::Reply, ErrorCode> {
+    ///
+    /// Takes the handle, because a request that waits must not keep alive the shard it waits for.
+    pub async fn ask(self, request: M::Request) -> Result<M::Reply, ErrorCode> {
         let (reply, answer) = oneshot::channel();
         let sent = self.mailbox.send(Ask { request, reply }).await;
         sent.map_err(|_| ErrorCode::NotCoordinator)?;
+        drop(self);
         answer.await.unwrap_or(Err(ErrorCode::NotCoordinator))
     }
 

@@ -141,7 +141,7 @@ fn commit(offset: Offset) -> GroupRequest {
 
 /// Commits; the partition's result.
 async fn committed(shard: &Handle, offset: Offset) -> Result<ErrorCode, ErrorCode> {
-    match shard.ask(commit(offset)).await? {
+    match shard.clone().ask(commit(offset)).await? {
         GroupReply::OffsetCommit(reply) => Ok(reply.topics[0].1[0].1),
         other => panic!("not a commit: {other:?}"),
     }
@@ -152,7 +152,7 @@ async fn fetched(shard: &Handle) -> Result<Offset, ErrorCode> {
     let topics =
         Some(vec![OffsetFetchTopic { topic: "t".into(), topic_id: TopicId::ZERO, partitions: vec![0] }]);
     let request = OffsetFetchRequest { group_id: "g".into(), require_stable: false, topics };
-    match shard.ask(GroupRequest::OffsetFetch(request)).await? {
+    match shard.clone().ask(GroupRequest::OffsetFetch(request)).await? {
         GroupReply::OffsetFetch(reply) if reply.error == ErrorCode::None => {
             Ok(reply.topics[0].partitions[0].offset)
         }
@@ -271,6 +271,20 @@ async fn when_the_leadership_is_lost_everybody_is_told() {
     assert_eq!(waiting.await.unwrap(), Err(ErrorCode::NotCoordinator));
     assert_eq!(fetched(&shard).await, Err(ErrorCode::NotCoordinator));
     assert!(shard.is_closed());
+}
+
+#[tokio::test]
+async fn a_request_that_waits_does_not_keep_its_shard_alive() {
+    let log = TestLog::default();
+    log.change(|state| state.held = true);
+    let shard = shard(&log);
+    let waiting = tokio::spawn({
+        let shard = shard.clone();
+        async move { shard.ask(commit(7)).await.map(|_| ()) }
+    });
+    log.reaches(1).await;
+    drop(shard);
+    assert_eq!(waiting.await.unwrap(), Err(ErrorCode::NotCoordinator));
 }
 
 #[tokio::test]

@@ -48,7 +48,8 @@ async fn describe(
             reply.error = ErrorCode::None;
         }
     }
-    let operations = operations::if_asked(request.include_authorized_operations, operations::GROUP);
+    let asked = request.include_authorized_operations && reply.error == ErrorCode::None;
+    let operations = operations::if_asked(asked, operations::GROUP);
     fill(answer, reply).with_error_message(message).with_authorized_operations(operations)
 }
 
