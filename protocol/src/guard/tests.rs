@@ -263,8 +263,11 @@ fn each_body(seeds: u64, mut check_one: impl FnMut(&'static Api, i16, Vec<u8>)) 
 fn schemas_agree_with_the_decoder_on_every_api_and_version() {
     each_body(60, |api, version, body| {
         assert_eq!(check(api, version, &body), Ok(()), "{} v{version} {body:?}", api.name);
-        let again = rewritten(api.key, kafka43::request_codec_version(api.key, version), &body);
-        assert_eq!(again.as_deref(), Ok(&body[..]), "{} v{version}", api.name);
+        // Where the crate lacks a version, it reads what `kafka43` makes of the body.
+        let readable =
+            kafka43::readable_by_crate(api.key, version, body.into()).expect("the guard saw it whole");
+        let again = rewritten(api.key, kafka43::request_codec_version(api.key, version), &readable);
+        assert_eq!(again.as_deref(), Ok(&readable[..]), "{} v{version}", api.name);
     });
 }
 
