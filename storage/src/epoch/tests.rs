@@ -179,7 +179,7 @@ proptest! {
             }
             log.check();
         }
-        for asked in log.epochs[log.start..].to_vec() {
+        for asked in log.epochs[log.start..].iter().copied() {
             let expected = (asked, log.end_of(asked) as Offset);
             prop_assert_eq!(log.cache.end_offset_for(asked, log.end() as Offset), expected);
         }

@@ -9,7 +9,8 @@
 //! - offsets never change; a batch keeps its base and last offset, producer, codec, timestamps, leader epoch;
 //! - a tombstone stays for `delete.retention.ms` after the run that first met it; that moment is kept in the batch
 //!   (KIP-534), and when it goes, every older value of its key has gone;
-//! - the batch with a producer's newest sequence stays, if need be without records, and so does the last batch of each
+//! - the batch with a producer's newest sequence in the rewritten part stays, if need be without records: newer ones
+//!   further up may still be lost, and then its retries must be recognised by this one. So does the last batch of each
 //!   rewritten segment, so that segments still join without a gap;
 //! - records without a key go: a compacted topic refuses them, these are from before it was one.
 //!
@@ -202,12 +203,14 @@ impl CompactionJob {
         let (disk, dir) = (&*self.place.disk, &self.place.dir);
         swap::remove_leftovers(disk, dir)?;
         let mut stats = CompactionStats::default();
-        let (map, map_end) = self.note_keys(memory, cancel)?;
+        let Noted { map, map_end, last_offsets } = self.note_keys(memory, cancel)?;
         stats.keys = map.len() as u64;
         let mut cleaner = Cleaner {
             map: &map,
             map_end,
+            clean_end: self.clean_end,
             producers: &self.producers,
+            last_offsets,
             wall_ms: self.wall_ms,
             delete_retention_ms: self.config.delete_retention_ms,
             transactions: Transactions::new(self.aborted()),
@@ -227,16 +230,20 @@ impl CompactionJob {
         self.sources.iter().flat_map(|source| source.aborted.iter().copied())
     }
 
-    /// The newest offset of each key in the dirty part, up to the returned end.
-    fn note_keys(&self, memory: usize, cancel: &AtomicBool) -> Result<(OffsetMap, Offset), CompactionError> {
+    /// The newest offset of each key in the dirty part, up to the end that is returned with it.
+    fn note_keys(&self, memory: usize, cancel: &AtomicBool) -> Result<Noted, CompactionError> {
         let end = self.sources.last().map_or(self.clean_end, |source| source.end);
         let offsets = u64::try_from(end - self.clean_end).unwrap_or(0);
         let mut map = OffsetMap::new(memory, offsets, self.seed);
         let mut map_end = self.clean_end;
+        let mut last_offsets = BTreeMap::new();
         let mut transactions = Transactions::new(self.aborted());
         for source in self.sources.iter().filter(|source| source.end > self.clean_end) {
             let full = for_each_batch(source, cancel, |batch| {
                 let header = batch.header();
+                if header.has_producer() && !header.is_control() && header.last_offset() >= self.clean_end {
+                    last_offsets.insert(header.producer_id, header.last_offset());
+                }
                 let skipped = header.is_control() || transactions.on_batch(header);
                 if header.last_offset() < self.clean_end
                     || skipped
@@ -248,10 +255,10 @@ impl CompactionJob {
                 Ok(false)
             })?;
             if full {
-                return Ok((map, map_end));
+                return Ok(Noted { map, map_end, last_offsets });
             }
         }
-        Ok((map, end))
+        Ok(Noted { map, map_end: end, last_offsets })
     }
 
     /// Notes the keys of a batch; false when there was no room for all of them. `map_end` then tells how far it came.
@@ -296,6 +303,15 @@ impl CompactionJob {
         }
         groups
     }
+}
+
+/// What the first pass found.
+struct Noted {
+    map: OffsetMap,
+    /// Keys are noted for all records below.
+    map_end: Offset,
+    /// The last data batch of each producer in the dirty part, by its last offset.
+    last_offsets: BTreeMap<ProducerId, Offset>,
 }
 
 /// Calls `visit` with each batch of a segment, checksums verified, until it says no. Returns whether it did.

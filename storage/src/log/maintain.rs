@@ -8,7 +8,7 @@ use tidemark_protocol::types::{Now, Offset, TimestampMs};
 
 use super::retention::{Removal, SegmentFacts, removable};
 use super::roll::into_io;
-use super::{Log, Maintenance};
+use super::{Log, Maintenance, start};
 use crate::config::{CleanupPolicy, LogConfig};
 use crate::disk::is_disk_full;
 use crate::segment::Segment;
@@ -182,8 +182,9 @@ impl Log {
 
     /// Takes the oldest `count` segments out of the log.
     fn remove_segments(&mut self, count: usize, now: Now) -> io::Result<()> {
+        let start = self.segments[count].base_offset();
+        self.store_start(start.max(self.log_start), count)?;
         let gone: Vec<_> = Arc::make_mut(&mut self.segments).drain(..count).collect();
-        let start = self.segments[0].base_offset();
         if start > self.log_start {
             self.log_start = start;
             Arc::make_mut(&mut self.epochs).truncate_from_start(start);
@@ -191,6 +192,20 @@ impl Log {
         self.unsettled.retain(|u| u.end > start);
         self.context.metrics.removed_segments.add(count as u64);
         self.retire_segments(gone, now)
+    }
+
+    /// Removed names may come back after a crash, some and not others: the start, written before, says what counts.
+    fn store_start(&self, start: Offset, count: usize) -> io::Result<()> {
+        match start::store(self.disk(), self.dir(), start) {
+            Err(e) if is_disk_full(&e) => {
+                // What goes makes room for it: the indexes can be built again should the segments stay after all.
+                for segment in &self.segments[..count] {
+                    segment.distrust_index();
+                }
+                start::store(self.disk(), self.dir(), start)
+            }
+            result => result,
+        }
     }
 
     /// Renames the files of segments that are no longer in the log; they go after the delay.

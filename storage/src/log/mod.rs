@@ -36,6 +36,7 @@ mod read;
 mod recovery;
 pub mod retention;
 mod roll;
+mod start;
 mod time;
 mod truncate;
 

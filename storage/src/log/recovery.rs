@@ -5,7 +5,7 @@
 //! - something bad at or after the mark: a **torn tail** that was never claimed durable; it is cut and the cut synced;
 //! - something bad or missing below the mark: **corrupt**; nothing is changed and the log stays closed.
 //!
-//! Without a mark everything is read; then a bad end of the last segment counts as torn, anything else as corrupt.
+//! Without a mark everything is read; then something bad counts as torn unless a segment after it was sealed and durable.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,13 +15,14 @@ use tidemark_protocol::batch::HEADER_LEN;
 use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
 
 use super::compaction::swap;
+use super::start;
 use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
 use crate::config::LogConfig;
 use crate::disk::{OpenMode, read_file};
 use crate::epoch::LeaderEpochCache;
 use crate::journal::LogMark;
 use crate::producer::snapshot;
-use crate::segment::names::{CLEANED, DELETED, LOG, METADATA, TEMPORARY, base_offset};
+use crate::segment::names::{CLEANED, DELETED, INDEX, LOG, METADATA, TEMPORARY, base_offset};
 use crate::segment::scan::{Scan, ScanError, WALK_CHUNK};
 use crate::segment::{Place, Segment};
 use crate::tail::Tail;
@@ -82,6 +83,8 @@ impl Log {
             names = read_names(&place)?;
         }
         let mut found = find_segments(&place, &names)?;
+        let stored_start = start::load(&*place.disk, &place.dir).map_err(|e| place.io_error(e))?;
+        let known_start = stored_start.max(mark.map(|m| m.log_start)).unwrap_or(0);
         if let Some(mark) = mark.filter(|m| m.log_start == m.durable_end)
             && found.iter().all(|f| f.base < mark.segment_base)
         {
@@ -89,8 +92,10 @@ impl Log {
             remove_all(&place, &found)?;
             found.clear();
         }
+        let proven = mark.map_or_else(|| settled_end(&place, &found), |m| m.durable_end);
+        drop_below(&place, &mut found, known_start, proven)?;
         if found.is_empty() {
-            let log = Log::empty(context, place, identity, mark, config, now)?;
+            let log = Log::empty(context, place, identity, (mark, known_start), config, now)?;
             return Ok((log, Recovery::Empty));
         }
         if mark.is_none() {
@@ -103,8 +108,14 @@ impl Log {
         let checked = opening.check(&found, start)?;
         let recovery = opening.settle(&mut found, &checked)?;
         remove_leftovers(&place, &names);
-        let log =
-            Log::assemble(context, place, identity, (mark, start, checked), (found, epochs), (config, now))?;
+        let log = Log::assemble(
+            context,
+            place,
+            identity,
+            (known_start, start, checked),
+            (found, epochs),
+            (config, now),
+        )?;
         log.count_recovery(&recovery);
         Ok((log, recovery))
     }
@@ -113,15 +124,14 @@ impl Log {
         context: &Arc<LogContext>,
         place: Arc<Place>,
         identity: TopicIdPartition,
-        mark: Option<LogMark>,
+        (mark, start): (Option<LogMark>, Offset),
         config: Arc<LogConfig>,
         now: Now,
     ) -> Result<Log, OpenError> {
         let mark = mark.unwrap_or_default();
-        if mark.durable_end > mark.log_start {
+        if mark.durable_end > start {
             return Err(place.corrupt(mark.segment_base, 0, mark.log_start, "there are no segments".into()));
         }
-        let start = mark.durable_end;
         let segments = vec![Segment::new(place.clone(), start, 0, false)];
         let durable = Position { end: start, segment_base: start, position: 0 };
         let epochs = LeaderEpochCache::new();
@@ -171,7 +181,7 @@ impl Log {
         context: &Arc<LogContext>,
         place: Arc<Place>,
         identity: TopicIdPartition,
-        (mark, start, checked): (Option<LogMark>, Start, Checked),
+        (known_start, start, checked): (Offset, Start, Checked),
         (found, mut epochs): (Vec<Found>, LeaderEpochCache),
         (config, now): (Arc<LogConfig>, Now),
     ) -> Result<Log, OpenError> {
@@ -181,7 +191,7 @@ impl Log {
             .enumerate()
             .map(|(i, f)| Segment::new(place.clone(), f.base, f.size, i < last))
             .collect();
-        let log_start = mark.map_or(found[0].base, |m| m.log_start.max(found[0].base)).min(checked.end);
+        let log_start = known_start.max(found[0].base).min(checked.end);
         epochs.truncate_from_end(checked.end);
         let durable =
             Position { end: start.offset, segment_base: found[start.segment].base, position: start.position };
@@ -231,8 +241,14 @@ impl Log {
 
 impl Opening<'_> {
     fn start(&self, found: &[Found]) -> Start {
-        let first = Start { segment: 0, position: 0, offset: found[0].base, proven: Offset::MIN };
-        let Some(mark) = self.mark else { return first };
+        let Some(mark) = self.mark else {
+            return Start {
+                segment: 0,
+                position: 0,
+                offset: found[0].base,
+                proven: settled_end(&self.place, found),
+            };
+        };
         let proven = mark.durable_end;
         let marked =
             found.iter().position(|f| f.base == mark.segment_base && f.size >= mark.segment_position);
@@ -241,7 +257,8 @@ impl Opening<'_> {
         }
         // The segment was compacted into another one, or is damaged: reading from the start of whatever holds the
         // offset tells.
-        let segment = found.partition_point(|f| f.base <= proven).saturating_sub(1);
+        // The one with the last proven record: what an append that failed left behind it may be there too.
+        let segment = found.partition_point(|f| f.base < proven).saturating_sub(1);
         Start { segment, position: 0, offset: found[segment].base, proven }
     }
 
@@ -269,9 +286,8 @@ impl Opening<'_> {
         };
         for (i, segment) in found.iter().enumerate().skip(start.segment) {
             if i > start.segment {
-                // Above the mark nothing was compacted yet, so a gap is the lost end of the segment before.
-                let may_skip =
-                    if self.mark.is_some() { segment.base <= start.proven } else { self.is_compacted };
+                // Above what is proven nothing was compacted, so a gap is the lost end of the segment before.
+                let may_skip = segment.base <= start.proven && (self.mark.is_some() || self.is_compacted);
                 if segment.base < at.end || (segment.base > at.end && !may_skip) {
                     let reason = format!("segment {} follows offset {}", segment.base, at.end);
                     return self.verdict(found, start, at, reason);
@@ -302,7 +318,10 @@ impl Opening<'_> {
         let damage = loop {
             match scan.next_batch() {
                 Ok(Some((_, batch))) => {
-                    self.epochs.assign(batch.header().partition_leader_epoch, batch.header().base_offset);
+                    // The epochs below the mark are known already.
+                    if batch.header().base_offset >= self.mark.map_or(Offset::MIN, |m| m.durable_end) {
+                        self.epochs.assign(batch.header().partition_leader_epoch, batch.header().base_offset);
+                    }
                     at.position = scan.position();
                     at.end = scan.next_offset();
                 }
@@ -323,8 +342,7 @@ impl Opening<'_> {
         at: Checked,
         reason: String,
     ) -> Result<Checked, OpenError> {
-        let has_more = found[at.segment + 1..].iter().any(|f| f.size > 0);
-        if at.end < start.proven || (self.mark.is_none() && has_more) {
+        if at.end < start.proven {
             return Err(self.place.corrupt(found[at.segment].base, at.position, at.end, reason));
         }
         Ok(Checked { damage: Some(reason), ..at })
@@ -407,6 +425,41 @@ fn remove_all(place: &Place, found: &[Found]) -> Result<(), OpenError> {
     result.and_then(|()| place.disk.sync_dir(&place.dir)).map_err(|e| place.io_error(e))
 }
 
+/// Takes out what lies wholly below the start of the log: segments whose removal a crash has undone, perhaps not of all.
+/// If the first segment that is left begins above the start, what was before it is lost: when nothing of it was proven,
+/// all that follows goes too, as the rest of a torn tail.
+fn drop_below(
+    place: &Place,
+    found: &mut Vec<Found>,
+    known_start: Offset,
+    proven: Offset,
+) -> Result<(), OpenError> {
+    let below = found.partition_point(|f| f.base <= known_start).saturating_sub(1);
+    let gone: Vec<Found> = found.drain(..below).collect();
+    remove_all(place, &gone)?;
+    match found.first().copied() {
+        Some(first) if first.base > known_start && proven <= known_start => {
+            remove_all(place, found)?;
+            found.clear();
+            Ok(())
+        }
+        Some(first) if first.base > known_start => {
+            let reason = format!("segment {} is the first, the log starts at {known_start}", first.base);
+            Err(place.corrupt(first.base, 0, known_start, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is known to have been durable without a mark: the index of a sealed segment is written only once the segment is.
+/// A log that was never marked, because its first flush was not over, may end in any of its segments.
+fn settled_end(place: &Place, found: &[Found]) -> Offset {
+    let used = found.iter().rposition(|f| f.size > 0).map_or(0, |last| last + 1);
+    let is_settled = |f: &Found| place.disk.exists(&place.path(f.base, INDEX));
+    let settled = found[..used].windows(2).rev().find(|pair| is_settled(&pair[0]));
+    settled.map_or(Offset::MIN, |pair| pair[1].base)
+}
+
 /// Files that a crash left half made or half removed. Best effort: they are tried again next time.
 fn remove_leftovers(place: &Place, names: &[String]) {
     for name in names {
@@ -451,13 +504,11 @@ fn load_epochs(
         stored.truncate_from_end(mark.durable_end);
         return Ok(stored);
     }
-    for segment in found.iter().take_while(|f| f.base <= mark.segment_base) {
-        let is_marked = segment.base == mark.segment_base;
-        let end = if is_marked { segment.size.min(mark.segment_position) } else { segment.size };
+    for segment in found.iter().take_while(|f| f.base < mark.durable_end) {
         let path = place.path(segment.base, LOG);
         let file = place.disk.open(&path, OpenMode::Read).map_err(|e| place.io_error(e))?;
-        let mut scan = Scan::new(&*file, 0, end, segment.base, WALK_CHUNK);
-        loop {
+        let mut scan = Scan::new(&*file, 0, segment.size, segment.base, WALK_CHUNK);
+        while scan.next_offset() < mark.durable_end {
             match scan.next_header() {
                 Ok(Some((_, header))) => {
                     epochs.assign(header.partition_leader_epoch, header.base_offset);

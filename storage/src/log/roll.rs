@@ -137,6 +137,9 @@ impl Log {
         file.set_len(0)?;
         file.write_all_at(&[IoSlice::new(text.as_bytes())], 0)?;
         self.unsynced.files.push(file);
+        if self.log_start > 0 {
+            super::start::store(&*disk, &dir, self.log_start)?;
+        }
         self.active().create()?;
         // The directory itself first: an entry in a directory that is lost is lost with it.
         if let Some(parent) = dir.parent() {

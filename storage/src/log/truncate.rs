@@ -135,6 +135,7 @@ impl Log {
                 segment.remove()?;
             }
             self.ensure_created()?;
+            super::start::store(self.disk(), self.dir(), offset)?;
             self.forget_above(offset)?;
             snapshot::remove_below(self.disk(), self.dir(), offset)?;
             self.disk().sync_dir(self.dir())?;

@@ -273,8 +273,8 @@ impl Segment {
         Ok(index)
     }
 
-    /// Forgets the index, because it pointed to something that is not the batch it said.
-    fn distrust_index(&self) {
+    /// Forgets the index, in memory and on disk: it pointed to something that is not the batch it said, or is in the way.
+    pub fn distrust_index(&self) {
         self.write_state().index = None;
         for suffix in [names::INDEX, names::TIME_INDEX] {
             let _ = remove_if_there(&*self.place.disk, &self.place.path(self.base_offset, suffix));

@@ -29,7 +29,12 @@ pub(super) struct Cleaner<'a> {
     pub(super) map: &'a OffsetMap,
     /// Keys are noted for all records below.
     pub(super) map_end: Offset,
+    /// From here to `map_end` everything is dirty.
+    pub(super) clean_end: Offset,
+    /// The producers that are still known.
     pub(super) producers: &'a BTreeMap<ProducerId, LastBatch>,
+    /// Last offset of each producer's last data batch in the dirty part.
+    pub(super) last_offsets: BTreeMap<ProducerId, Offset>,
     pub(super) wall_ms: TimestampMs,
     pub(super) delete_retention_ms: i64,
     pub(super) transactions: Transactions,
@@ -107,7 +112,7 @@ impl Cleaner<'_> {
             batch.records(RECORDS_BYTES_MAX).ok().filter(|records| records.iter().all(|r| r.is_ok()));
         // What cannot be opened cannot be judged: it stays.
         let Some(records) = records else { return Outcome::Keep };
-        let must_stay = is_last || self.is_last_of_producer(header);
+        let must_stay = is_last || header.last_offset() >= self.map_end || self.is_last_of_producer(header);
         let passed = header.delete_horizon().is_some_and(|horizon| horizon <= self.wall_ms);
         let (discard, empty_marker) = if header.is_control() {
             let marker = records.iter().find_map(|r| r.ok()).and_then(|r| EndTransactionMarker::parse(&r));
@@ -182,13 +187,18 @@ impl Cleaner<'_> {
         is_newest && (record.value.is_some() || !horizon_passed)
     }
 
-    /// Whether the batch holds the newest sequence of a producer that is still known, or, when only a marker of it is
-    /// left, its epoch.
+    /// Whether the batch may hold the newest sequence, in the part that is rewritten, of a producer that is still known;
+    /// or, when only a marker of it is left, its epoch. Of a producer that is not in the dirty part, any batch in the
+    /// clean part may be the last, so all stay until it writes again: at most as many as had live records.
     fn is_last_of_producer(&self, header: &BatchHeader) -> bool {
-        self.producers.get(&header.producer_id).is_some_and(|last| match last.last_data_offset {
-            Some(offset) => header.last_offset() == offset,
-            None => header.is_control() && header.producer_epoch == last.epoch,
-        })
+        let Some(known) = self.producers.get(&header.producer_id) else { return false };
+        if header.is_control() {
+            return known.last_data_offset.is_none() && header.producer_epoch == known.epoch;
+        }
+        match self.last_offsets.get(&header.producer_id) {
+            Some(&last) => header.last_offset() == last,
+            None => header.last_offset() < self.clean_end,
+        }
     }
 }
 
