@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tidemark_core::metadata::units;
 
-use crate::commands::{completion, config, consume, dev, group, produce, start, topic};
+use crate::commands::{completion, config, consume, dev, group, produce, segment, start, topic};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -66,6 +66,9 @@ pub enum Command {
     /// Check and show the configuration of a node, offline
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into segment files, offline and read-only
+    #[command(subcommand)]
+    Segment(segment::SegmentCommand),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
 }

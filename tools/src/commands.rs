@@ -7,6 +7,7 @@ pub mod dev;
 pub mod group;
 pub mod node;
 pub mod produce;
+pub mod segment;
 pub mod start;
 pub mod topic;
 
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Topic(command) => small_runtime(topic::run(&context, command)),
         Command::Group(command) => small_runtime(group::run(&context, command)),
         Command::Config(command) => config::run(command),
+        Command::Segment(command) => segment::run(command),
         Command::Completion(args) => completion::run(&args),
         Command::Dev(args) => dev::run(args, context.clock),
         Command::Start(args) => start::run(args, context.clock),

@@ -146,3 +146,6 @@ fn add_defaults(rows: &mut Vec<Row>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
