@@ -13,8 +13,9 @@ First steps:
   echo hi | tidemark produce hello      write a record
   tidemark consume hello -n 1           read it
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied, 5 unreachable, 6 conflict, 7 timed out, 8 not confirmed,
-9 corruption found.";
+Exit codes:
+  0 done          1 failed         2 usage            3 not found      4 denied
+  5 unreachable   6 conflict       7 timed out        8 not confirmed  9 corruption found";
 
 /// A Kafka-compatible log broker, its command line and its tools
 #[derive(Debug, Parser)]

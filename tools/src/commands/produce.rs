@@ -1,11 +1,12 @@
 //! `tidemark produce`: records from standard input or a file into a topic.
 
+mod reader;
+
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 use tidemark_protocol::batch::Compression;
@@ -17,18 +18,14 @@ use crate::client::admin::NewTopic;
 use crate::client::error::ClientError;
 use crate::client::produce::{OutRecord, Placed, Producer, ProducerOptions};
 use crate::exit::{Exit, Failure};
-use crate::format::input::{InputFormat, RECORD_BYTES_MAX};
+use crate::format::input::InputFormat;
 use crate::output::{OutputArgs, Report, Table, left, right};
-use crate::{files, units};
+use crate::units;
 
 /// Bytes of records in one request: below Kafka's default message.max.bytes with room for the headers.
 const REQUEST_BYTES_MAX: usize = 900 << 10;
 /// Records in one request: their bookkeeping stays small.
 const REQUEST_RECORDS_MAX: usize = 20_000;
-/// Chunks of records between reader and sender: the reader stays a little ahead.
-const CHUNKS_QUEUED_MAX: usize = 4;
-/// Bytes read from the input at a time.
-const READ_BYTES: usize = 256 << 10;
 /// With --rate, requests leave so often: smooth, and not one request a record.
 const RATE_TICKS_PER_SECOND: usize = 20;
 
@@ -44,7 +41,7 @@ pub struct ProduceArgs {
     #[arg(short = 'H', long = "header", value_name = "KEY=VALUE", value_parser = units::key_value)]
     headers: Vec<(String, String)>,
     /// Partition of every record; by default the key decides
-    #[arg(short, long, value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long, value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<PartitionIndex>,
     /// How records are read: json (one object a line), raw (all input is one value), or a format of
     /// %k key, %v value, %h headers, %p partition, %T timestamp with delimiters between
@@ -87,7 +84,7 @@ pub async fn run(context: &Context, args: ProduceArgs) -> Outcome {
             format!("topic {} has {} partitions, there is no {partition}", args.topic, producer.partitions());
         return Err(Failure::new(Exit::NotFound, message));
     }
-    let mut records = start_reader(&args)?;
+    let mut records = reader::start(&args)?;
     let mut tally = Tally::default();
     let mut failure = None;
     let sent = send_all(context, &args, &mut producer, &mut records, &mut tally).await;
@@ -217,113 +214,6 @@ fn no_topic(error: ClientError, topic: &str) -> Failure {
     } else {
         failure
     }
-}
-
-/// Reads the input on a thread of its own: a terminal or a pipe may make it wait.
-fn start_reader(args: &ProduceArgs) -> Result<mpsc::Receiver<Result<Vec<OutRecord>, String>>, Failure> {
-    let (send, receive) = mpsc::channel(CHUNKS_QUEUED_MAX);
-    let mut input: Box<dyn Read + Send> = match &args.file {
-        Some(path) => Box::new(files::open(path)?),
-        None => {
-            if std::io::stdin().is_terminal() {
-                eprintln!("Reading records from the terminal; Ctrl-D ends the input.");
-            }
-            Box::new(std::io::stdin())
-        }
-    };
-    let format = args.format.clone();
-    let fixed = Fixed {
-        key: args.key.clone().map(Bytes::from),
-        partition: args.partition,
-        headers: args
-            .headers
-            .iter()
-            .map(|(key, value)| (key.clone(), Some(Bytes::from(value.clone()))))
-            .collect(),
-        null: args.null,
-    };
-    tokio::task::spawn_blocking(move || {
-        let mut buffer = BytesMut::new();
-        loop {
-            let read = read_more(&mut input, &mut buffer);
-            let (records, error) = match &read {
-                Ok(end) => cut(&format, &mut buffer, *end, &fixed),
-                Err(_) => (Vec::new(), None),
-            };
-            // Records before a bad one are written. A receiver that is gone has failed and said so.
-            if send.blocking_send(Ok(records)).is_err() {
-                return;
-            }
-            match (read, error) {
-                (Ok(false), None) => {}
-                (Ok(true), None) => return,
-                (Err(error), _) | (_, Some(error)) => {
-                    let _ = send.blocking_send(Err(error));
-                    return;
-                }
-            }
-        }
-    });
-    Ok(receive)
-}
-
-/// Reads once; true at the end of the input.
-fn read_more(input: &mut dyn Read, buffer: &mut BytesMut) -> Result<bool, String> {
-    let filled = buffer.len();
-    if filled > RECORD_BYTES_MAX {
-        return Err(format!("no end of the record within {}", units::bytes(RECORD_BYTES_MAX as i64)));
-    }
-    buffer.resize(filled + READ_BYTES, 0);
-    let read =
-        input.read(&mut buffer[filled..]).map_err(|error| format!("cannot read the input: {error}"))?;
-    buffer.truncate(filled + read);
-    Ok(read == 0)
-}
-
-/// What flags give to every record.
-struct Fixed {
-    key: Option<Bytes>,
-    partition: Option<PartitionIndex>,
-    headers: Vec<(String, Option<Bytes>)>,
-    null: bool,
-}
-
-impl Fixed {
-    fn apply(&self, mut record: OutRecord) -> OutRecord {
-        record.key = self.key.clone().or(record.key);
-        record.partition = self.partition.or(record.partition);
-        record.headers.extend(self.headers.iter().cloned());
-        if self.null && record.value.as_ref().is_some_and(Bytes::is_empty) {
-            record.value = None;
-        }
-        record
-    }
-}
-
-/// Takes all whole records off the buffer, up to the first that cannot be read.
-fn cut(
-    format: &InputFormat,
-    buffer: &mut BytesMut,
-    end: bool,
-    fixed: &Fixed,
-) -> (Vec<OutRecord>, Option<String>) {
-    let mut records = Vec::new();
-    let mut used = 0;
-    let error = loop {
-        match format.next(&buffer[used..], end) {
-            Ok(Some((record, len))) => {
-                records.push(fixed.apply(record));
-                used += len;
-                if used == buffer.len() {
-                    break None;
-                }
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    let _taken = buffer.split_to(used);
-    (records, error)
 }
 
 fn codec(text: &str) -> Result<Compression, String> {

@@ -4,6 +4,7 @@
 
 pub mod dump;
 pub mod find;
+pub mod index;
 pub mod verify;
 
 use clap::Subcommand;

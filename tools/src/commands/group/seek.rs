@@ -58,8 +58,9 @@ pub async fn run(context: &Context, args: SeekArgs) -> Outcome {
     if args.execute && !after.is_empty() {
         let group = client.describe_group(&args.group).await.map_err(Failure::from)?;
         if !matches!(group.state.as_str(), "Empty" | "Dead") {
-            let message =
-                format!("group {} is {} with {} members", args.group, group.state, group.members.len());
+            let count = group.members.len();
+            let members = if count == 1 { "member" } else { "members" };
+            let message = format!("group {} is {} with {count} {members}", args.group, group.state);
             return Err(Failure::new(Exit::Conflict, message)
                 .hint("Its members would overwrite the offsets. Stop them first; `tidemark group describe` lists them."));
         }

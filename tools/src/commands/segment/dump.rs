@@ -1,17 +1,15 @@
 //! `tidemark segment dump`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 use tidemark_protocol::batch::{BatchHeader, Compression, RecordBatch, batches};
 use tidemark_protocol::types::Offset;
-use tidemark_storage::disk::OsDisk;
-use tidemark_storage::index::{OffsetIndex, TimeIndex, TransactionIndex};
 use tidemark_storage::segment::names::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
 
-use super::find;
+use super::{find, index};
 use crate::client::fetch::UNFOLDED_BYTES_MAX;
 use crate::commands::{Outcome, finish};
 use crate::exit::{Exit, Failure};
@@ -44,13 +42,13 @@ pub fn run(args: &DumpArgs) -> Outcome {
     let name = args.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let base = |suffix| names::base_offset(&name, suffix);
     if let Some(base_offset) = base(INDEX) {
-        return finish(&offset_index(&args.path, base_offset)?, args.output);
+        return finish(&index::offsets(&args.path, base_offset)?, args.output);
     }
     if let Some(base_offset) = base(TIME_INDEX) {
-        return finish(&time_index(&args.path, base_offset)?, args.output);
+        return finish(&index::times(&args.path, base_offset)?, args.output);
     }
     if let Some(base_offset) = base(TXN_INDEX) {
-        return finish(&transaction_index(&args.path, base_offset)?, args.output);
+        return finish(&index::transactions(&args.path, base_offset)?, args.output);
     }
     finish(&log(args)?, args.output)
 }
@@ -224,66 +222,6 @@ impl Rows {
             Exit::Corrupt,
         ));
     }
-}
-
-fn offset_index(path: &Path, base_offset: Offset) -> Result<Report, Failure> {
-    let loaded = OffsetIndex::load(&OsDisk, path, base_offset, false);
-    let (index, summary) = loaded.map_err(|error| damaged_index(path, &error.to_string()))?;
-    let mut table = Table::new([right("OFFSET"), right("POSITION")]);
-    let mut rows = Vec::new();
-    for entry in (0..index.len()).map(|i| index.get(i)) {
-        let offset = base_offset + i64::from(entry.relative);
-        table.row([offset.into(), entry.position.into()]);
-        rows.push(json!({ "offset": offset, "position": entry.position }));
-    }
-    let note = format!(
-        "Covers offsets up to {} and {}.",
-        summary.covered_end,
-        units::bytes(summary.covered_position as i64)
-    );
-    let data = json!({ "entries": rows, "covered_end": summary.covered_end, "covered_position": summary.covered_position });
-    Ok(Report::new("segment.index", data).table(table).note(note))
-}
-
-fn time_index(path: &Path, base_offset: Offset) -> Result<Report, Failure> {
-    let loaded = TimeIndex::load(&OsDisk, path, base_offset, false);
-    let (index, _) = loaded.map_err(|error| damaged_index(path, &error.to_string()))?;
-    let mut table = Table::new([left("NOTHING NEWER THAN"), right("BELOW OFFSET")]);
-    let mut rows = Vec::new();
-    for entry in (0..index.len()).map(|i| index.get(i)) {
-        let offset = base_offset + i64::from(entry.relative);
-        table.row([Cell::of(time_text::rfc3339(entry.timestamp), entry.timestamp), offset.into()]);
-        rows.push(json!({ "timestamp": entry.timestamp, "offset": offset }));
-    }
-    Ok(Report::new("segment.timeindex", json!({ "entries": rows })).table(table))
-}
-
-fn transaction_index(path: &Path, base_offset: Offset) -> Result<Report, Failure> {
-    let loaded = TransactionIndex::load(&OsDisk, path, base_offset);
-    let (index, whole) = loaded.map_err(|error| find::unreadable(path, &error))?;
-    if !whole {
-        return Err(damaged_index(path, "an entry is damaged"));
-    }
-    let mut table = Table::new([right("PRODUCER"), right("FIRST"), right("LAST"), right("LAST STABLE")]);
-    let mut rows = Vec::new();
-    for entry in index.entries() {
-        table.row([
-            entry.producer_id.into(),
-            entry.first_offset.into(),
-            entry.last_offset.into(),
-            entry.last_stable_offset.into(),
-        ]);
-        rows.push(json!({
-            "producer_id": entry.producer_id, "first_offset": entry.first_offset, "last_offset": entry.last_offset,
-            "last_stable_offset": entry.last_stable_offset,
-        }));
-    }
-    Ok(Report::new("segment.txnindex", json!({ "aborted": rows })).table(table))
-}
-
-fn damaged_index(path: &Path, why: &str) -> Failure {
-    Failure::new(Exit::Corrupt, format!("{} cannot be read: {why}", path.display()))
-        .hint("Indexes are rebuilt from the segment when the broker starts; one of Apache Kafka is of another format.")
 }
 
 /// The codec as Kafka calls it.

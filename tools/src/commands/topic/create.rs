@@ -21,10 +21,10 @@ pub struct CreateArgs {
     #[arg(required = true)]
     topics: Vec<String>,
     /// Number of partitions; by default the broker's num.partitions
-    #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     /// Replicas of each partition; by default the broker's default.replication.factor
-    #[arg(short, long, value_parser = clap::value_parser!(i16).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replicas: Option<i16>,
     /// A config, in Kafka's or human units, as retention.ms=7d; repeatable
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = units::key_value)]
