@@ -117,9 +117,9 @@ impl Broker {
         register(config, &data_dir, &handle, &ports).await?;
 
         let registry = Registry::new();
-        let runtimes = start_runtimes(config)?;
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
+        let runtimes = start_runtimes(config, &settings.load())?;
         let log = log_context(config, &disk, &settings.load());
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
         let groups = GroupShards::new(GroupShardsOptions {
@@ -307,8 +307,11 @@ fn fresh_session_id() -> i32 {
     (Uuid::new_v4().as_u128() & 0x3fff_ffff) as i32
 }
 
-fn start_runtimes(config: &NodeConfig) -> Result<Runtimes, StartError> {
-    let mut threads = RuntimeConfig::default();
+fn start_runtimes(config: &NodeConfig, settings: &BrokerSettings) -> Result<Runtimes, StartError> {
+    let mut threads = RuntimeConfig {
+        background_threads: usize::try_from(settings.log_cleaner_threads).unwrap_or(1).max(1),
+        ..RuntimeConfig::default()
+    };
     if let Some(count) = config.log_threads {
         threads.log_threads = count;
     }

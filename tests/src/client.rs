@@ -35,7 +35,12 @@ impl Client {
     }
 
     /// Sends a request without waiting for its answer.
-    pub fn send<Q: Encodable + HeaderVersion>(&mut self, key: ApiKey, version: i16, request: &Q) -> io::Result<()> {
+    pub fn send<Q: Encodable + HeaderVersion>(
+        &mut self,
+        key: ApiKey,
+        version: i16,
+        request: &Q,
+    ) -> io::Result<()> {
         self.correlation_id += 1;
         let mut body = BytesMut::new();
         let header = RequestHeader::default()
@@ -100,7 +105,8 @@ impl Client {
 
     /// A fresh producer id.
     pub fn init_producer_id(&mut self) -> io::Result<(i64, i16)> {
-        let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
+        let request =
+            InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
         let answer: InitProducerIdResponse = self.call(ApiKey::InitProducerId, 1, &request)?;
         match answer.error_code {
             0 => Ok((answer.producer_id.0, answer.producer_epoch)),
@@ -127,7 +133,13 @@ impl Client {
     }
 
     /// Fetches from an offset: error code, high watermark, records' bytes. Waits up to `max_wait_ms` for a first byte.
-    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> io::Result<(i16, i64, Bytes)> {
+    pub fn fetch(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        max_wait_ms: i32,
+    ) -> io::Result<(i16, i64, Bytes)> {
         let part = FetchPartition::default()
             .with_partition(partition)
             .with_fetch_offset(offset)

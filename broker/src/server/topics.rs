@@ -93,16 +93,26 @@ fn fresh_topic_id() -> TopicId {
     }
 }
 
+/// A topic that shall have more partitions.
+pub struct GrowRequest {
+    /// The topic.
+    pub topic: String,
+    /// Partitions afterwards, in all.
+    pub count: i32,
+    /// Replicas of each new partition, when the request assigns them.
+    pub manual: Option<Vec<Vec<BrokerId>>>,
+}
+
 /// Adds partitions to topics, or only checks.
 pub async fn add_partitions(
     ctx: &Ctx,
-    requests: Vec<(String, i32, Option<Vec<Vec<BrokerId>>>)>,
+    requests: Vec<GrowRequest>,
     validate_only: bool,
 ) -> Result<Vec<TopicResult>, Failure> {
     let image = ctx.image();
     let topics = requests
         .into_iter()
-        .map(|(topic, count, manual)| {
+        .map(|GrowRequest { topic, count, manual }| {
             let placement = match (&manual, image.topic(&topic)) {
                 (None, Some(existing)) => place_more(&image, existing, count),
                 _ => Vec::new(),

@@ -54,7 +54,10 @@ fn main() {
     println!("kill9: seed {}, {} rounds, {}", options.seed, options.rounds, options.binary.display());
     if let Err(why) = run(&options) {
         eprintln!("FAILED: {why}");
-        eprintln!("replay: cargo run --release -p tidemark-tests --bin kill9 -- --rounds {} --seed {}", options.rounds, options.seed);
+        eprintln!(
+            "replay: cargo run --release -p tidemark-tests --bin kill9 -- --rounds {} --seed {}",
+            options.rounds, options.seed
+        );
         std::process::exit(1);
     }
     println!("1 passed, 0 failed");
@@ -100,13 +103,19 @@ fn run(options: &Options) -> Result<(), String> {
         node.kill();
         starts.push(node.start()?);
         for (partition, verified) in verified.iter_mut().enumerate() {
-            verified.verify(&node, partition as i32, acked[partition]).map_err(|why| format!("round {round}: {why}"))?;
+            verified
+                .verify(&node, partition as i32, acked[partition])
+                .map_err(|why| format!("round {round}: {why}"))?;
         }
         node.kill();
         if round % 50 == 0 || round == options.rounds {
             starts.sort();
             let total: u64 = verified.iter().map(|v| v.next_value).sum();
-            println!("round {round}: {total} records, restart median {:?}, slowest {:?}", starts[starts.len() / 2], starts[starts.len() - 1]);
+            println!(
+                "round {round}: {total} records, restart median {:?}, slowest {:?}",
+                starts[starts.len() / 2],
+                starts[starts.len() - 1]
+            );
         }
     }
     Ok(())
@@ -115,7 +124,9 @@ fn run(options: &Options) -> Result<(), String> {
 fn prepare(node: &Node) -> Result<(), String> {
     let mut client = Client::connect(node.address()).map_err(|error| error.to_string())?;
     // Small segments: rolls, producer snapshots and index files are killed in the middle too.
-    client.create_topic(TOPIC, PARTITIONS, &[("segment.bytes", "1048576"), ("retention.ms", "-1")]).map_err(|error| error.to_string())
+    client
+        .create_topic(TOPIC, PARTITIONS, &[("segment.bytes", "1048576"), ("retention.ms", "-1")])
+        .map_err(|error| error.to_string())
 }
 
 /// Runs all producers for a while and kills the broker under them; returns how many records each has acknowledged.
@@ -250,7 +261,8 @@ impl Verified {
     fn take(&mut self, records: &Bytes) -> Result<(), String> {
         for batch in batches(records) {
             let (header, range) = batch.map_err(|error| error.to_string())?;
-            let batch = tidemark_protocol::batch::RecordBatch::parse(records.slice(range)).map_err(|e| e.to_string())?;
+            let batch = tidemark_protocol::batch::RecordBatch::parse(records.slice(range))
+                .map_err(|e| e.to_string())?;
             batch.verify_crc().map_err(|error| format!("offset {}: {error}", header.base_offset))?;
             let set = batch.records(64 * 1024 * 1024).map_err(|error| error.to_string())?;
             for record in set.iter() {
@@ -258,7 +270,8 @@ impl Verified {
                 if record.offset < self.next_offset {
                     continue;
                 }
-                let value = record.value.and_then(|value| value.get(..8)).ok_or("a record without a value")?;
+                let value =
+                    record.value.and_then(|value| value.get(..8)).ok_or("a record without a value")?;
                 let value = u64::from_be_bytes(value.try_into().expect("eight bytes"));
                 if record.offset != self.next_offset || value != self.next_value {
                     return Err(format!(

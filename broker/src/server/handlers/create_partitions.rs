@@ -9,7 +9,8 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 use tidemark_protocol::error_code::ErrorCode;
 
 use super::super::dispatch::text;
-use super::super::{Ctx, RequestContext, topics};
+use super::super::topics::{self, GrowRequest};
+use super::super::{Ctx, RequestContext};
 
 /// Adds the partitions and answers once this node serves them.
 pub async fn handle(
@@ -25,7 +26,7 @@ pub async fn handle(
             let manual = topic.assignments.as_ref().map(|assignments| {
                 assignments.iter().map(|part| part.broker_ids.iter().map(|id| id.0).collect()).collect()
             });
-            (topic.name.to_string(), topic.count, manual)
+            GrowRequest { topic: topic.name.to_string(), count: topic.count, manual }
         })
         .collect();
     let results = match topics::add_partitions(&ctx, asked, request.validate_only).await {

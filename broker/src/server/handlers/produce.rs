@@ -107,8 +107,7 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
 /// What is wrong with the request as a whole.
 fn refuse_request(request: &ProduceRequest, acks: Option<Acks>) -> Option<ErrorCode> {
     let batches = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    let transactional =
-        batches.filter_map(|data| data.records.as_ref()).any(|records| is_transactional(records));
+    let transactional = batches.filter_map(|data| data.records.as_ref()).any(is_transactional);
     match (transactional, &request.transactional_id) {
         (true, None) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
         // Without a coordinator no transaction can be open, so none can be continued.

@@ -158,9 +158,7 @@ async fn read_records(
     } else {
         // Finding the batch boundaries reads the file: that may wait for the disk and must not hold a network thread.
         let reader = view.reader.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            reader.read(from, up_to, max_bytes, first).map(|slice| warm(slice))
-        });
+        let read = tokio::task::spawn_blocking(move || reader.read(from, up_to, max_bytes, first).map(warm));
         match read.await {
             Ok(slice) => slice,
             Err(error) => {
