@@ -3,5 +3,7 @@
 //! Wall-clock time and processes are real here; what is random comes from a printed seed.
 
 pub mod client;
+pub mod corpus;
+pub mod mutation;
 pub mod node;
 pub mod rng;

@@ -62,6 +62,8 @@ pub struct Connection {
     awaited_permit: Option<AwaitedPermit>,
     permit: Option<OwnedSemaphorePermit>,
     closing: bool,
+    /// The breach that is reported once what came before it is answered.
+    breach: Option<Closed>,
     _admitted: Admitted,
     /// Why the connection ended, for the metrics; a refused acks=0 produce or a shutdown until something else is known.
     reason: &'static str,
@@ -103,6 +105,7 @@ impl Connection {
             awaited_permit: None,
             permit: None,
             closing: false,
+            breach: None,
             _admitted: admitted,
             reason: "broker",
         }
@@ -112,6 +115,7 @@ impl Connection {
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let idle = idle_time_max(&self.ctx);
         let mut timer = Box::pin(sleep_until(Instant::now() + idle));
+        let mut is_ending = false;
         loop {
             let served = match self.next_event(&mut shutdown, &mut timer).await {
                 Event::Shutdown => self.drain(),
@@ -123,17 +127,21 @@ impl Connection {
                     self.permit = Some(permit);
                     self.read()
                 }
-                Event::Idle => Err(Closed::Idle),
+                Event::Idle => Err(self.breach.take().unwrap_or(Closed::Idle)),
             };
             match served {
-                Ok(active) => {
-                    if active {
-                        timer.as_mut().reset(Instant::now() + idle);
-                    }
+                Ok(active) if active && !is_ending => {
+                    is_ending = self.breach.is_some();
+                    let time = if is_ending { DRAIN_TIME_MAX } else { idle };
+                    timer.as_mut().reset(Instant::now() + time);
                 }
+                Ok(_) => {}
                 Err(closed) => return self.report(&closed),
             }
             if self.closing && self.in_flight.is_empty() && self.outbound.is_empty() {
+                if let Some(closed) = self.breach.take() {
+                    self.report(&closed);
+                }
                 return;
             }
         }
@@ -145,7 +153,7 @@ impl Connection {
         timer: &mut Pin<Box<Sleep>>,
     ) -> Event {
         let reads = !self.closing && self.awaited_permit.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
-        let quiet = self.in_flight.is_empty() && self.outbound.is_empty();
+        let timed = self.breach.is_some() || self.in_flight.is_empty() && self.outbound.is_empty();
         let closing = self.closing;
         let Self { stream, in_flight, outbound, awaited_permit, .. } = self;
         tokio::select! { biased;
@@ -154,7 +162,7 @@ impl Connection {
             _ = stream.writable(), if !outbound.is_empty() => Event::Writable,
             permit = poll_fn(|cx| poll_permit(awaited_permit, cx)) => Event::Permit(permit),
             _ = stream.readable(), if reads => Event::Readable,
-            () = timer.as_mut(), if quiet => Event::Idle,
+            () = timer.as_mut(), if timed => Event::Idle,
         }
     }
 
@@ -172,7 +180,7 @@ impl Connection {
                 }
             }
         }
-        self.start_buffered()?;
+        self.start_buffered();
         self.flush()
     }
 
@@ -190,17 +198,24 @@ impl Connection {
             ReadOutcome::End => return Err(Closed::ByPeer),
             ReadOutcome::Bytes => {}
         }
-        self.start_buffered()?;
+        self.start_buffered();
         Ok(true)
     }
 
-    /// Starts the requests whose frames are whole, as many as may be in work at a time.
-    fn start_buffered(&mut self) -> Result<(), Closed> {
+    /// Starts the requests whose frames are whole, as many as may be in work at a time. At a breach of the protocol
+    /// nothing more is read; the requests before it are answered first, as a broker that takes one at a time does.
+    fn start_buffered(&mut self) {
         while self.in_flight.len() < IN_FLIGHT_MAX && !self.closing {
-            let Some(frame) = self.inbound.next_frame().map_err(Closed::Frame)? else { break };
-            self.start(frame)?;
+            let started = match self.inbound.next_frame().map_err(Closed::Frame) {
+                Ok(Some(frame)) => self.start(frame),
+                Ok(None) => break,
+                Err(closed) => Err(closed),
+            };
+            if let Err(closed) = started {
+                self.closing = true;
+                self.breach = Some(closed);
+            }
         }
-        Ok(())
     }
 
     /// Asks the broker-wide budget for a large frame before its bytes are read.
@@ -320,5 +335,5 @@ impl Closed {
     }
 }
 
-/// How long a stopping broker waits for answers that are in the making.
+/// How long a stopping broker, or a connection whose peer broke the protocol, waits for answers that are in the making.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
