@@ -1,11 +1,16 @@
-//! The command tree. Each noun's flags stand beside what they do, in `commands/`.
+//! The command tree, and who runs what. Each noun's flags stand beside what they do, in `commands/`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use tidemark_broker::clock::Clock;
 use tidemark_core::metadata::units;
 
-use crate::commands::{completion, config, consume, dev, group, produce, segment, start, topic};
+use crate::client::Client;
+use crate::commands::{
+    Context, Outcome, completion, config, consume, dev, group, produce, segment, small_runtime, start, topic,
+};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -74,6 +79,22 @@ pub enum Command {
     Completion(completion::CompletionArgs),
 }
 
+/// Runs the command line.
+pub fn run(cli: Cli) -> Outcome {
+    let context = Context { client: Arc::new(Client::new(&cli.server, cli.timeout)), clock: Clock::system() };
+    match cli.command {
+        Command::Produce(args) => small_runtime(produce::run(&context, args)),
+        Command::Consume(args) => small_runtime(consume::run(&context, args)),
+        Command::Topic(command) => small_runtime(topic::run(&context, command)),
+        Command::Group(command) => small_runtime(group::run(&context, command)),
+        Command::Config(command) => config::run(command),
+        Command::Segment(command) => segment::run(command),
+        Command::Completion(args) => completion::run(&args, Cli::command()),
+        Command::Dev(args) => dev::run(args, context.clock),
+        Command::Start(args) => start::run(args, context.clock),
+    }
+}
+
 /// A time of at least a millisecond.
 fn duration(text: &str) -> Result<Duration, String> {
     let ms = units::parse_duration_ms(text).map_err(|error| error.to_string())?;
@@ -86,8 +107,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! The commands: one file a noun. Here they are dispatched, with what all of them need.
+//! The commands: one file a noun. Here stands what all of them need.
 
 pub mod completion;
 pub mod config;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use tidemark_broker::clock::Clock;
 use tidemark_protocol::types::TimestampMs;
 
-use crate::cli::{Cli, Command};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 
@@ -39,24 +38,8 @@ impl Context {
     }
 }
 
-/// Runs the command line.
-pub fn run(cli: Cli) -> Outcome {
-    let context = Context { client: Arc::new(Client::new(&cli.server, cli.timeout)), clock: Clock::system() };
-    match cli.command {
-        Command::Produce(args) => small_runtime(produce::run(&context, args)),
-        Command::Consume(args) => small_runtime(consume::run(&context, args)),
-        Command::Topic(command) => small_runtime(topic::run(&context, command)),
-        Command::Group(command) => small_runtime(group::run(&context, command)),
-        Command::Config(command) => config::run(command),
-        Command::Segment(command) => segment::run(command),
-        Command::Completion(args) => completion::run(&args),
-        Command::Dev(args) => dev::run(args, context.clock),
-        Command::Start(args) => start::run(args, context.clock),
-    }
-}
-
 /// Runs a client command: one thread is enough.
-fn small_runtime(command: impl Future<Output = Outcome>) -> Outcome {
+pub fn small_runtime(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

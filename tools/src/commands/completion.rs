@@ -2,11 +2,10 @@
 
 use std::io;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::{Shell, generate};
 
 use super::{Outcome, output_failed};
-use crate::cli::Cli;
 
 /// Flags of `completion`.
 #[derive(Debug, Args)]
@@ -36,8 +35,8 @@ pub enum Script {
     PowerShell,
 }
 
-/// Runs `completion`.
-pub fn run(args: &CompletionArgs) -> Outcome {
+/// Runs `completion` for the whole command tree.
+pub fn run(args: &CompletionArgs, mut tree: Command) -> Outcome {
     let shell = match args.shell {
         Script::Bash => Shell::Bash,
         Script::Zsh => Shell::Zsh,
@@ -45,6 +44,6 @@ pub fn run(args: &CompletionArgs) -> Outcome {
         Script::PowerShell => Shell::PowerShell,
     };
     let mut script = Vec::new();
-    generate(shell, &mut Cli::command(), "tidemark", &mut script);
+    generate(shell, &mut tree, "tidemark", &mut script);
     io::Write::write_all(&mut io::stdout(), &script).map(|()| None).or_else(output_failed)
 }
