@@ -13,9 +13,6 @@ use tidemark_storage::log::compaction::{Compacted, CompactionError};
 use super::LogThread;
 use crate::partition::inbox::{Command, Input, Slot};
 
-/// A log that holds closed segments is looked at again after this, though nothing is appended: records age.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
 /// The compaction of one partition.
 #[derive(Debug, Default)]
 pub(in crate::partition) struct CompactionState {
@@ -50,7 +47,8 @@ impl LogThread {
         }
         open.compaction.not_before = now.mono + upkeep.cleaner_backoff;
         let Some(job) = open.log.compaction(now, open.high_watermark()) else {
-            return Some(now.mono + LOOK_AGAIN_AFTER.max(upkeep.cleaner_backoff));
+            // Though nothing is appended: records age, and Kafka's users expect a look every `log.cleaner.backoff.ms`.
+            return Some(open.compaction.not_before);
         };
         let cancel = Arc::new(AtomicBool::new(false));
         open.compaction.running = Some(Arc::clone(&cancel));
