@@ -74,6 +74,13 @@ pub struct LogConfig {
     pub compression: TopicCompression,
 }
 
+impl LogConfig {
+    /// Bytes of disk to set aside for each new segment; 0 unless `preallocate` is on.
+    pub fn preallocated_bytes(&self) -> u64 {
+        if self.preallocate { self.segment_bytes } else { 0 }
+    }
+}
+
 impl Default for LogConfig {
     /// Kafka's defaults.
     fn default() -> Self {

@@ -54,6 +54,13 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Sets `bytes` of disk aside for the file without changing its length; a hint that a disk may ignore. Cutting the
+    /// file to its length gives back what was not used.
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
 

@@ -104,6 +104,7 @@ impl LogContext {
             open_files: self.open_files.clone(),
             metrics: self.metrics.clone(),
             index_interval: AtomicU64::new(config.index_interval_bytes),
+            preallocated_bytes: AtomicU64::new(config.preallocated_bytes()),
         })
     }
 }
@@ -239,6 +240,7 @@ impl Log {
     /// New settings, in effect from the next call on.
     pub fn set_config(&mut self, config: Arc<LogConfig>) {
         self.place.index_interval.store(config.index_interval_bytes, Ordering::Relaxed);
+        self.place.preallocated_bytes.store(config.preallocated_bytes(), Ordering::Relaxed);
         self.config = config;
     }
 

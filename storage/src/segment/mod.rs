@@ -41,6 +41,8 @@ pub struct Place {
     pub metrics: Arc<LogMetrics>,
     /// `index.interval.bytes`.
     pub index_interval: AtomicU64,
+    /// Bytes of disk set aside for a new segment; 0 for none (`preallocate`).
+    pub preallocated_bytes: AtomicU64,
 }
 
 impl Place {
@@ -154,6 +156,10 @@ impl Segment {
         // A file left over by a crash between creating and journaling holds nothing of ours.
         if file.len()? != self.size() {
             file.set_len(self.size())?;
+        }
+        match self.place.preallocated_bytes.load(Ordering::Relaxed) {
+            0 => {}
+            bytes => file.reserve(bytes)?,
         }
         state.file = Some(file.clone());
         state.busy = true;
@@ -395,6 +401,12 @@ impl Segment {
                 tracing::debug!(dir = %self.place.dir.display(), %error, "index not written");
             }
             state.summary = Some(Box::new(*index.summary()));
+        }
+        if self.place.preallocated_bytes.load(Ordering::Relaxed) > 0
+            && let Some(file) = &state.file
+            && let Err(error) = file.set_len(self.size())
+        {
+            tracing::debug!(dir = %self.place.dir.display(), %error, "room set aside was not given back");
         }
         // The handle was opened for writing; readers that hold it go on, the next one opens the file anew.
         state.file = None;

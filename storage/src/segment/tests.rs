@@ -15,6 +15,7 @@ fn place(dir: &TempDir, open_max: usize) -> Arc<Place> {
         open_files: Arc::new(OpenFiles::new(open_max, metrics.clone())),
         metrics,
         index_interval: AtomicU64::new(200),
+        preallocated_bytes: AtomicU64::new(0),
     })
 }
 
