@@ -34,6 +34,7 @@ fn place_on(disk: SimDisk) -> Arc<Place> {
         open_files: Arc::new(OpenFiles::new(100, metrics.clone())),
         metrics,
         index_interval: AtomicU64::new(4096),
+        preallocated_bytes: AtomicU64::new(0),
     })
 }
 
