@@ -152,6 +152,13 @@ impl Tail {
         self.release(batches.drain(keep..));
     }
 
+    /// Lets go of batches that end at or below `start`.
+    pub fn advance(&self, start: Offset) {
+        let mut batches = self.write_lock();
+        let keep_from = batches.partition_point(|kept| kept.batch.next_offset() <= start);
+        self.release(batches.drain(..keep_from));
+    }
+
     /// Lets go of everything.
     pub fn clear(&self) {
         let mut batches = self.write_lock();

@@ -71,6 +71,26 @@ impl Client {
         R::decode(&mut frame, version).map_err(io::Error::other)
     }
 
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Whether the broker has closed this connection; waits until it has, or until an answer or a second of silence
+    /// says that it has not.
+    pub fn is_closed(&mut self) -> bool {
+        const SILENCE_MAX: Duration = Duration::from_secs(1);
+        let patience = self.stream.set_read_timeout(Some(SILENCE_MAX));
+        let read = patience.and_then(|()| self.stream.read(&mut [0]));
+        let ended = match read {
+            Ok(bytes) => bytes == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        };
+        // A connection that cannot be given its patience back is broken, and the next call says so.
+        let _ = self.stream.set_read_timeout(Some(CALL_TIME_MAX));
+        ended
+    }
+
     /// Sends a request and waits for its answer.
     pub fn call<Q, R>(&mut self, key: ApiKey, version: i16, request: &Q) -> io::Result<R>
     where

@@ -77,6 +77,32 @@ impl Node {
         }
     }
 
+    /// Asks the process to end, as SIGTERM does, and waits until it has; an error if it takes longer than `patience`.
+    #[allow(clippy::disallowed_methods, reason = "a real process is waited for in real time")]
+    pub fn stop(&mut self, patience: Duration) -> Result<(), String> {
+        use rustix::process::{Pid, Signal, kill_process};
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process id of 0")?;
+        kill_process(pid, Signal::TERM).map_err(|error| error.to_string())?;
+        let begun = Instant::now();
+        loop {
+            match child.try_wait().map_err(|error| error.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("the broker stopped with {status}")),
+                None if begun.elapsed() > patience => {
+                    self.child = Some(child);
+                    return Err(format!("the broker does not stop within {patience:?}"));
+                }
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// Resident memory of the process, bytes.
+    pub fn resident_bytes(&self) -> Result<u64, String> {
+        resident_bytes(self.pid().ok_or("the broker does not run")?)
+    }
+
     /// Where the broker's own log lines go.
     pub fn log_path(&self) -> PathBuf {
         self.dir.with_extension("log")
@@ -94,6 +120,17 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Resident memory of a process, bytes.
+#[allow(clippy::disallowed_methods, reason = "the kernel says a process's memory in a file")]
+pub fn resident_bytes(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(path).map_err(|error| format!("the broker is gone: {error}"))?;
+    // A process that has ended and was not waited for says no memory.
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the broker has ended")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS:{line}"))?;
+    Ok(kib << 10)
 }
 
 /// A port nobody listens on just now.

@@ -73,6 +73,16 @@ fn old_batches_and_cut_ones_go() {
 }
 
 #[test]
+fn an_advanced_tail_keeps_what_ends_above() {
+    let (tail, budget) = tail(1 << 20);
+    (0..3).for_each(|i| tail.push(placed(3 * i, 3), Duration::ZERO));
+    tail.advance(4);
+    assert_eq!(tail.start(), Some(3), "the batch that holds 4 stays");
+    tail.advance(9);
+    assert_eq!((tail.start(), budget.used()), (None, 0));
+}
+
+#[test]
 fn without_a_budget_nothing_is_kept() {
     let (tail, budget) = tail(0);
     tail.push(placed(0, 3), Duration::ZERO);

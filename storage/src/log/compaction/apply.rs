@@ -121,8 +121,13 @@ impl Log {
             compacted.discard(self.disk(), self.dir())?;
             return Ok(false);
         }
+        let clean_end = compacted.clean_end;
         match self.swap_in(compacted, now) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                // What was dropped from the files is not to be read from memory.
+                self.tail.advance(clean_end);
+                Ok(true)
+            }
             Err(error) => {
                 self.fail(format!("compaction: {error}"));
                 Err(error)

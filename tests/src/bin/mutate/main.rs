@@ -14,7 +14,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::protocol::StrBytes;
 use tidemark_tests::client::Client;
 use tidemark_tests::corpus::{self, PARTITIONS, TOPIC};
-use tidemark_tests::node::Node;
+use tidemark_tests::node::{Node, resident_bytes};
 use uuid::Uuid;
 
 mod worker;
@@ -184,15 +184,8 @@ impl Target {
     }
 
     /// Resident memory; 0 where the process is not known.
-    #[allow(clippy::disallowed_methods, reason = "the kernel says a process's memory in a file")]
     fn resident_bytes(&self) -> Result<u64, String> {
-        let Some(pid) = self.pid else { return Ok(0) };
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
-            .map_err(|error| format!("the broker is gone: {error}"))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the broker is a zombie")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS{line}"))?;
-        Ok(kib << 10)
+        self.pid.map_or(Ok(0), resident_bytes)
     }
 }
 

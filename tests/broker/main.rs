@@ -1,0 +1,10 @@
+//! Bad days of a broker, each as a truth: brokers of this process, on temporary directories and simulated disks, spoken
+//! to over TCP with every byte known.
+
+mod configs;
+mod fetch;
+mod harness;
+mod logs;
+mod produce;
+mod storage;
+mod wire;
