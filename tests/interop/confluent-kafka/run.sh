@@ -1,0 +1,4 @@
+#!/bin/bash
+# The checks over confluent-kafka. Needs BOOTSTRAP and WORK, as run.sh one folder up sets them.
+here=$(cd "$(dirname "$0")" && pwd)
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here/../check exec "$WORK/confluent-kafka/venv/bin/python" "$here/suite.py"
