@@ -43,6 +43,15 @@ with_broker() {
   return 1
 }
 
+# with_kafka PORT COMMAND…: runs the command beside a fresh Apache Kafka.
+with_kafka() {
+  local port=$1 pid status=0; shift
+  pid=$(PORT=$port tests/interop/start_kafka.sh) || return 1
+  "$@" || status=$?
+  kill "$pid"
+  return $status
+}
+
 summary() {
   if [ ${#FAILED[@]} -gt 0 ]; then
     printf '\nFAILED: %s\n' "${FAILED[@]}"
