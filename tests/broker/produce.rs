@@ -150,7 +150,7 @@ fn a_compacted_topic_wants_keys() {
     let mut client = broker.client_with_topic("t", &[("cleanup.policy", "compact")]);
     for compression in [Compression::None, Compression::Zstd] {
         let options = BuilderOptions { compression, ..BuilderOptions::default() };
-        let records = batch_of(options.clone(), &[(Some("k"), "v"), (None, "no key")]);
+        let records = batch_of(options, &[(Some("k"), "v"), (None, "no key")]);
         let answers = produce_all(&mut client, &produce_request("t", -1, vec![(0, records)]));
         assert_eq!(answers[0].error_code, INVALID_RECORD);
         let bad: Vec<i32> = answers[0].record_errors.iter().map(|error| error.batch_index).collect();

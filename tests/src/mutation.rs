@@ -157,7 +157,7 @@ fn header_damage(frame: &mut Vec<u8>, body_at: usize, rng: &mut Rng) {
 }
 
 /// Damage inside a batch under a CRC that is right again, so that it meets the checks behind the CRC.
-fn batch_damage(frame: &mut Vec<u8>, entry: &Entry, rng: &mut Rng) {
+fn batch_damage(frame: &mut [u8], entry: &Entry, rng: &mut Rng) {
     // The magic byte is where it would be if the leader epoch before it is the one producers send.
     const EPOCH_AND_MAGIC: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 2];
     const MAGIC_AT: usize = 16;

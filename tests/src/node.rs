@@ -103,6 +103,14 @@ impl Node {
         resident_bytes(self.pid().ok_or("the broker does not run")?)
     }
 
+    /// Files, sockets and the like that the process has open.
+    #[allow(clippy::disallowed_methods, reason = "the kernel says a process's files in a directory")]
+    pub fn open_files(&self) -> Result<usize, String> {
+        let pid = self.pid().ok_or("the broker does not run")?;
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| error.to_string())?;
+        Ok(files.count())
+    }
+
     /// Where the broker's own log lines go.
     pub fn log_path(&self) -> PathBuf {
         self.dir.with_extension("log")

@@ -15,6 +15,8 @@ use crate::segment::Segment;
 
 /// A log not appended to for so long closes its file and drops its index and producers, after saving them.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// … and after this while so many logs are written that their files are the process's limit.
+const IDLE_AFTER_CROWDED: Duration = Duration::from_secs(1);
 /// A backlog of old records must not make a segment each time the clock is looked at.
 const ROLL_SPACING_MS: i64 = 60_000;
 /// Work that had to wait for something else is tried again after this.
@@ -243,8 +245,9 @@ impl Log {
         if !self.active().is_busy() && self.producers.is_none() {
             return;
         }
-        if due.now.mono < self.last_used + IDLE_AFTER {
-            return due.at(self.last_used + IDLE_AFTER);
+        let idle_after = if self.place.open_files.is_crowded() { IDLE_AFTER_CROWDED } else { IDLE_AFTER };
+        if due.now.mono < self.last_used + idle_after {
+            return due.at(self.last_used + idle_after);
         }
         if self.durable.end != self.log_end || !self.unsynced.is_empty() {
             return due.after(IDLE_AFTER);

@@ -89,6 +89,14 @@ struct State {
     summary: Option<Box<Summary>>,
 }
 
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.is_busy() {
+            self.place.open_files.on_busy(false);
+        }
+    }
+}
+
 impl Segment {
     /// A segment of `size` bytes that exists, or will when the first batch comes. Touches no disk.
     pub fn new(place: Arc<Place>, base_offset: Offset, size: u64, sealed: bool) -> Arc<Self> {
@@ -162,7 +170,7 @@ impl Segment {
             bytes => file.reserve(bytes)?,
         }
         state.file = Some(file.clone());
-        state.busy = true;
+        self.set_busy(&mut state, true);
         state.index.get_or_insert_with(|| Box::new(SegmentIndex::new(self.base_offset)));
         Ok(file)
     }
@@ -179,7 +187,7 @@ impl Segment {
         file.write_all_at(&slices, start)?;
         let mut position = start;
         let mut state = self.write_state();
-        state.busy = true;
+        self.set_busy(&mut state, true);
         for batch in batches {
             if let Some(index) = &mut state.index {
                 index.on_batch(batch.header(), position, self.place.interval());
@@ -410,7 +418,7 @@ impl Segment {
         }
         // The handle was opened for writing; readers that hold it go on, the next one opens the file anew.
         state.file = None;
-        state.busy = false;
+        self.set_busy(&mut state, false);
     }
 
     /// The index of a segment that grows as it is now, to be saved once these bytes are durable. `None` when it is not in
@@ -424,7 +432,14 @@ impl Segment {
         let mut state = self.write_state();
         state.index = None;
         state.file = None;
-        state.busy = false;
+        self.set_busy(&mut state, false);
+    }
+
+    fn set_busy(&self, state: &mut State, busy: bool) {
+        if state.busy != busy {
+            state.busy = busy;
+            self.place.open_files.on_busy(busy);
+        }
     }
 
     /// Whether the segment holds file and index for its writer.

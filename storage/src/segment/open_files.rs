@@ -1,8 +1,10 @@
 //! The segments that have their file open or their index in memory for readers, of all logs of a broker, bounded.
 //!
-//! Segments being written are not counted: their number is that of the busy partitions.
+//! Segments being written stay open: their number is that of the busy partitions. They are counted, so that those that
+//! are idle are let go of sooner when there are many.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Segment;
@@ -12,6 +14,7 @@ use crate::metrics::LogMetrics;
 #[derive(Debug)]
 pub struct OpenFiles {
     max: usize,
+    busy: AtomicUsize,
     queue: Mutex<VecDeque<Weak<Segment>>>,
     metrics: Arc<LogMetrics>,
 }
@@ -19,7 +22,21 @@ pub struct OpenFiles {
 impl OpenFiles {
     /// At most `max` segments stay open.
     pub fn new(max: usize, metrics: Arc<LogMetrics>) -> Self {
-        OpenFiles { max, queue: Mutex::default(), metrics }
+        OpenFiles { max, busy: AtomicUsize::new(0), queue: Mutex::default(), metrics }
+    }
+
+    /// A segment is being written from now on, or no longer.
+    pub(super) fn on_busy(&self, busy: bool) {
+        if busy {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether more segments are held open for their writers than readers may hold.
+    pub fn is_crowded(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > self.max
     }
 
     /// A segment that is not being written has been opened. Call without holding its lock.
