@@ -16,6 +16,8 @@ pub fn request_codec_version(key: ApiKey, version: i16) -> i16 {
     match (key, version) {
         // 11 only allows the special timestamp −6 (KIP-1023).
         (ApiKey::ListOffsets, 11) => 10,
+        // 5 changes the response only.
+        (ApiKey::DescribeLogDirs, 5) => 4,
         // 10 says topics by id; see `readable_by_crate`.
         (ApiKey::OffsetCommit | ApiKey::OffsetFetch, 10) => 9,
         _ => version,
@@ -26,6 +28,8 @@ pub fn request_codec_version(key: ApiKey, version: i16) -> i16 {
 pub fn response_codec_version(key: ApiKey, version: i16) -> i16 {
     match (key, version) {
         (ApiKey::ListOffsets, 11) => 10,
+        // 5 adds a field; see `as_kafka_writes`.
+        (ApiKey::DescribeLogDirs, 5) => 4,
         _ => version,
     }
 }
@@ -43,6 +47,16 @@ pub(crate) fn readable_by_crate(key: ApiKey, version: i16, body: Bytes) -> Optio
         pass.offset_fetch()?
     }
     Some(pass.out.freeze())
+}
+
+/// The body of a response as Kafka writes it, from the one of `response_codec_version`; `None` where the two are the same.
+pub(crate) fn as_kafka_writes(key: ApiKey, version: i16, body: &[u8]) -> Option<BytesMut> {
+    if (key, version) != (ApiKey::DescribeLogDirs, 5) {
+        return None;
+    }
+    let mut pass = Rewrite { rest: body, out: BytesMut::with_capacity(body.len() + 16) };
+    pass.describe_log_dirs()?;
+    Some(pass.out)
 }
 
 /// One pass over a flexible body: what is not said to be a topic id is copied. Steps are `None` where the body ends early.
@@ -82,6 +96,26 @@ impl Rewrite<'_> {
             group.tags()
         })?;
         self.copy(1)?; // require stable
+        self.tags()
+    }
+
+    fn describe_log_dirs(&mut self) -> Option<()> {
+        self.copy(4 + 2)?; // throttle time, error
+        self.each(|dir| {
+            dir.copy(2)?; // error
+            dir.text()?; // path
+            dir.each(|topic| {
+                topic.text()?; // name
+                topic.each(|partition| {
+                    partition.copy(4 + 8 + 8 + 1)?; // index, size, lag, future
+                    partition.tags()
+                })?;
+                topic.tags()
+            })?;
+            dir.copy(8 + 8)?; // total, usable
+            dir.out.put_u8(0); // not cordoned (KIP-1066)
+            dir.tags()
+        })?;
         self.tags()
     }
 

@@ -50,8 +50,13 @@ pub fn encode_response<R: Encodable>(
     let mut buf = BytesMut::with_capacity(FIRST_CAPACITY);
     buf.put_i32(0);
     put_header(&mut buf, key, version, correlation_id);
+    let body_at = buf.len();
     body.encode(&mut buf, kafka43::response_codec_version(key, version))
         .map_err(|error| EncodeError::Message { api, version, why: error.to_string() })?;
+    if let Some(body) = kafka43::as_kafka_writes(key, version, &buf[body_at..]) {
+        buf.truncate(body_at);
+        buf.unsplit(body);
+    }
     let len = buf.len() - LENGTH_PREFIX;
     let prefix = i32::try_from(len).map_err(|_| EncodeError::TooLong { api, version, len })?;
     buf[..LENGTH_PREFIX].copy_from_slice(&prefix.to_be_bytes());

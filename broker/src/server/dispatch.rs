@@ -76,6 +76,13 @@ pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes
         ApiKey::OffsetDelete => request.call(offset_delete::handle),
         ApiKey::ListGroups => request.call(list_groups::handle),
         ApiKey::DescribeGroups => request.call(describe_groups::handle),
+        ApiKey::AlterReplicaLogDirs => request.call(alter_replica_log_dirs::handle),
+        ApiKey::ElectLeaders => request.call(elect_leaders::handle),
+        ApiKey::AlterPartitionReassignments => request.call(alter_partition_reassignments::handle),
+        ApiKey::ListPartitionReassignments => request.call(list_partition_reassignments::handle),
+        ApiKey::DescribeQuorum => request.call(describe_quorum::handle),
+        ApiKey::UpdateFeatures => request.call(update_features::handle),
+        ApiKey::ListConfigResources => request.call(list_config_resources::handle),
         ApiKey::DeleteGroups => request.call(delete_groups::handle),
     }
 }

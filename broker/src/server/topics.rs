@@ -162,7 +162,8 @@ pub async fn run(
     Ok(reply)
 }
 
-fn unexpected(reply: &Reply) -> Failure {
+/// The failure of a command that was answered by the reply to another: a bug of ours.
+pub fn unexpected(reply: &Reply) -> Failure {
     Failure::new(ErrorCode::UnknownServerError, format!("the controller answered something else: {reply:?}"))
 }
 

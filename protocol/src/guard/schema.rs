@@ -6,6 +6,7 @@
 //! section of tagged fields in flexible versions, which no row spells out.
 
 mod admin;
+mod cluster;
 mod data;
 mod group;
 
@@ -116,5 +117,12 @@ pub(super) fn request(key: ApiKey) -> &'static [Field] {
         ApiKey::IncrementalAlterConfigs => admin::INCREMENTAL_ALTER_CONFIGS,
         ApiKey::DescribeCluster => admin::DESCRIBE_CLUSTER,
         ApiKey::DescribeTopicPartitions => admin::DESCRIBE_TOPIC_PARTITIONS,
+        ApiKey::AlterReplicaLogDirs => cluster::ALTER_REPLICA_LOG_DIRS,
+        ApiKey::ElectLeaders => cluster::ELECT_LEADERS,
+        ApiKey::AlterPartitionReassignments => cluster::ALTER_PARTITION_REASSIGNMENTS,
+        ApiKey::ListPartitionReassignments => cluster::LIST_PARTITION_REASSIGNMENTS,
+        ApiKey::DescribeQuorum => cluster::DESCRIBE_QUORUM,
+        ApiKey::UpdateFeatures => cluster::UPDATE_FEATURES,
+        ApiKey::ListConfigResources => cluster::LIST_CONFIG_RESOURCES,
     }
 }

@@ -247,6 +247,11 @@ fn rewritten(key: ApiKey, version: i16, body: &[u8]) -> Result<Vec<u8>, String> 
         OffsetDelete => OffsetDeleteRequest, DescribeCluster => DescribeClusterRequest,
         DescribeProducers => DescribeProducersRequest,
         DescribeTopicPartitions => DescribeTopicPartitionsRequest,
+        AlterReplicaLogDirs => AlterReplicaLogDirsRequest, ElectLeaders => ElectLeadersRequest,
+        AlterPartitionReassignments => AlterPartitionReassignmentsRequest,
+        ListPartitionReassignments => ListPartitionReassignmentsRequest,
+        DescribeQuorum => DescribeQuorumRequest, UpdateFeatures => UpdateFeaturesRequest,
+        ListConfigResources => ListConfigResourcesRequest,
     }
 }
 

@@ -85,3 +85,23 @@ fn a_field_the_version_lacks_is_an_error_of_the_handler() {
     let error = encode_response(Key::FindCoordinator, 4, 7, &body).unwrap_err();
     assert!(matches!(error, EncodeError::Message { api: "FindCoordinator", version: 4, .. }), "{error}");
 }
+
+#[test]
+fn a_log_directory_of_version_5_ends_in_whether_it_is_cordoned() {
+    use kafka_protocol::messages::DescribeLogDirsResponse;
+    use kafka_protocol::messages::describe_log_dirs_response::{
+        DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+    };
+    let topic = DescribeLogDirsTopic::default().with_partitions(vec![DescribeLogDirsPartition::default()]);
+    let dir =
+        DescribeLogDirsResult::default().with_topics(vec![topic]).with_total_bytes(7).with_usable_bytes(5);
+    let response = DescribeLogDirsResponse::default().with_results(vec![dir.clone(), dir]);
+    let four = encode_response(ApiKey::DescribeLogDirs, 4, 1, &response).unwrap();
+    let five = encode_response(ApiKey::DescribeLogDirs, 5, 1, &response).unwrap();
+    assert_eq!(five.len(), four.len() + 2, "a byte for each directory");
+    let tail = [&5_i64.to_be_bytes()[..], &[0, 0, 0]].concat();
+    assert!(
+        five.ends_with(&tail),
+        "usable bytes, not cordoned, no tags of the directory, none of the answer"
+    );
+}

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidemark_protocol::types::{BrokerId, TopicId};
+use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicId};
 
 use super::image::{BrokerRegistration, ClusterImage, ConfigResource, PartitionImage, TopicImage};
 use super::record::MetadataRecord;
@@ -33,6 +33,9 @@ impl ClusterImage {
             MetadataRecord::RemoveTopic { id } => self.apply_removal(*id),
             MetadataRecord::Config { resource, changes } => self.apply_config(resource, changes),
             MetadataRecord::ProducerIds { next_producer_id } => self.next_producer_id = *next_producer_id,
+            MetadataRecord::PartitionChange { topic_id, index, partition } => {
+                self.apply_partition_change(*topic_id, *index, partition);
+            }
         }
     }
 
@@ -74,6 +77,15 @@ impl ClusterImage {
         debug_assert!(self.topics.contains_key(&topic_id));
         if let Some(topic) = self.topics.get_mut(&topic_id) {
             Arc::make_mut(topic).partitions.extend_from_slice(partitions);
+        }
+    }
+
+    fn apply_partition_change(&mut self, topic_id: TopicId, index: PartitionIndex, changed: &PartitionImage) {
+        debug_assert!(self.topics.contains_key(&topic_id));
+        let Some(topic) = self.topics.get_mut(&topic_id) else { return };
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Some(partition) = Arc::make_mut(topic).partitions.get_mut(at) {
+            partition.clone_from(changed);
         }
     }
 

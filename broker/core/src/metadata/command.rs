@@ -70,6 +70,58 @@ pub enum Command {
         /// Its epoch; a stale one is refused.
         broker_epoch: i64,
     },
+    /// Elects leaders.
+    ElectLeaders {
+        /// How.
+        election: Election,
+        /// Of these partitions, in request order; `None` for all.
+        partitions: Option<Vec<TopicPartitions>>,
+    },
+    /// Starts, replaces or cancels reassignments.
+    ReassignPartitions {
+        /// The topics, in request order.
+        topics: Vec<TopicReassignment>,
+        /// Whether a target may have more or fewer replicas than the partition (KIP-860).
+        allow_replication_factor_change: bool,
+    },
+}
+
+/// How a leader is elected (KIP-460).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Election {
+    /// The first replica, if it is in sync.
+    Preferred,
+    /// Any replica of a partition without a leader, even one that lacks records.
+    Unclean,
+}
+
+impl Election {
+    /// Kafka's code.
+    pub fn from_code(code: i8) -> Option<Self> {
+        match code {
+            0 => Some(Election::Preferred),
+            1 => Some(Election::Unclean),
+            _ => None,
+        }
+    }
+}
+
+/// Partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPartitions {
+    /// Name of the topic.
+    pub topic: String,
+    /// Indexes.
+    pub partitions: Vec<PartitionIndex>,
+}
+
+/// Targets of reassignments in one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicReassignment {
+    /// Name of the topic.
+    pub topic: String,
+    /// Target replicas by partition; `None` cancels what is running.
+    pub partitions: Vec<(PartitionIndex, Option<Vec<BrokerId>>)>,
 }
 
 /// A topic to create, as asked, with what the proposer chose.

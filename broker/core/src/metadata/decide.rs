@@ -6,6 +6,8 @@
 mod assignment;
 mod brokers;
 mod configs;
+mod elections;
+mod reassignments;
 mod topics;
 
 use super::command::Command;
@@ -55,6 +57,13 @@ pub fn decide(image: &ClusterImage, command: &Command, index: u64) -> Outcome {
         }
         Command::AllocateProducerIds { broker, broker_epoch } => {
             Reply::ProducerIdsAllocated(brokers::allocate_producer_ids(&mut draft, *broker, *broker_epoch))
+        }
+        Command::ElectLeaders { election, partitions } => {
+            Reply::LeadersElected(elections::elect(&mut draft, *election, partitions.as_deref()))
+        }
+        Command::ReassignPartitions { topics, allow_replication_factor_change } => {
+            let results = reassignments::reassign(&mut draft, topics, *allow_replication_factor_change);
+            Reply::PartitionsReassigned(results)
         }
     };
     Outcome { records: draft.records, reply }

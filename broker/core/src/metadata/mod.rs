@@ -12,6 +12,7 @@
 
 pub mod apply;
 pub mod broker_config;
+pub mod client_metrics;
 pub mod command;
 pub mod config_def;
 pub mod config_layers;
@@ -31,7 +32,10 @@ pub mod topic_name;
 pub mod units;
 
 pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
-pub use command::{Command, ConfigAlteration, ConfigOp, ConfigOpKind, NewPartitions, NewTopic, TopicKey};
+pub use command::{
+    Command, ConfigAlteration, ConfigOp, ConfigOpKind, Election, NewPartitions, NewTopic, TopicKey,
+    TopicPartitions, TopicReassignment,
+};
 pub use config_layers::ConfigLayers;
 pub use config_value::{ConfigEntry, ConfigProblem, ConfigSource, ConfigSynonym, ConfigType};
 pub use decide::{Outcome, decide};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tidemark_protocol::types::{ProducerId, TopicId};
+use tidemark_protocol::types::{PartitionIndex, ProducerId, TopicId};
 
 use super::image::{BrokerRegistration, ConfigResource, PartitionImage};
 
@@ -71,6 +71,15 @@ pub enum MetadataRecord {
     ProducerIds {
         /// First id that is still free.
         next_producer_id: ProducerId,
+    },
+    /// A partition got another leader, other in-sync replicas or other replicas.
+    PartitionChange {
+        /// The topic.
+        topic_id: TopicId,
+        /// Which of its partitions.
+        index: PartitionIndex,
+        /// The partition from now on.
+        partition: PartitionImage,
     },
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::{ProducerId, TopicId};
+use tidemark_protocol::types::{PartitionIndex, ProducerId, TopicId};
 
 use super::image::ConfigResource;
 
@@ -24,6 +24,10 @@ pub enum Reply {
     ConfigsAltered(Vec<ConfigResult>),
     /// To `AllocateProducerIds`.
     ProducerIdsAllocated(Result<ProducerIdBlock, Failure>),
+    /// To `ElectLeaders`.
+    LeadersElected(Vec<PartitionResults>),
+    /// To `ReassignPartitions`.
+    PartitionsReassigned(Vec<PartitionResults>),
 }
 
 /// Why an item was refused.
@@ -62,6 +66,15 @@ pub struct TopicShape {
     pub partitions: i32,
     /// Replicas of partition 0.
     pub replication_factor: i16,
+}
+
+/// What became of the partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionResults {
+    /// Name of the topic.
+    pub topic: String,
+    /// Partition by partition.
+    pub partitions: Vec<(PartitionIndex, Result<(), Failure>)>,
 }
 
 /// What became of one resource.

@@ -13,7 +13,8 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use tidemark_core::metadata::{
-    ClusterImage, ConfigEntry, ConfigResource, Failure, broker_config, group_config, topic_config, topic_name,
+    ClusterImage, ConfigEntry, ConfigResource, Failure, broker_config, client_metrics, group_config,
+    topic_config, topic_name,
 };
 use tidemark_protocol::error_code::ErrorCode;
 
@@ -79,7 +80,13 @@ fn entries(
             let overrides = image.config(&resource).map_or(&none, |overrides| &**overrides);
             Ok(group_config::describe(overrides, &layers))
         }
-        ConfigResource::ClientMetrics(_) => Ok(Vec::new()),
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            Err(Failure::new(ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty"))
+        }
+        resource @ ConfigResource::ClientMetrics(_) => {
+            let overrides = image.config(&resource).map_or(&none, |overrides| &**overrides);
+            Ok(client_metrics::describe(overrides))
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! DescribeLogDirs: key 35, versions 1–4: what each data directory holds and how much room it has.
+//! DescribeLogDirs: key 35, versions 1–5: what each data directory holds and how much room it has.
+//!
+//! Version 5 says whether a directory is cordoned (KIP-1066), which ours never are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::metadata::config_value::ConfigType;
 use crate::metadata::image::{ClusterImage, ConfigResource};
 use crate::metadata::record::MetadataRecord;
 use crate::metadata::reply::{ConfigResult, Failure};
-use crate::metadata::{group_config, topic_config, topic_name};
+use crate::metadata::{client_metrics, group_config, topic_config, topic_name};
 
 /// The longest value, as in Kafka.
 pub const VALUE_LEN_MAX: usize = i16::MAX as usize;
@@ -86,9 +86,10 @@ fn check_resource(image: &ClusterImage, resource: &ConfigResource) -> Result<(),
             Err(invalid_request("Default group resources are not allowed."))
         }
         ConfigResource::Group(_) => Ok(()),
-        ConfigResource::ClientMetrics(_) => {
-            Err(invalid_request("This broker collects no client metrics, so it takes no subscriptions."))
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            Err(invalid_request("Subscription name can't be empty"))
         }
+        ConfigResource::ClientMetrics(_) => Ok(()),
     }
 }
 
@@ -168,6 +169,8 @@ fn list_value(
     let kind = match resource {
         ConfigResource::Topic(_) => topic_config::table::find(name).map(|key| key.def.kind),
         ConfigResource::Group(_) => group_config::table::find(name).map(|key| key.def.kind),
+        // Kafka changes the lists of a subscription as a whole only.
+        ConfigResource::ClientMetrics(_) => None,
         _ => broker_config::table::find(name).map(|key| key.def.kind),
     };
     if kind != Some(ConfigType::List) {
@@ -201,7 +204,7 @@ fn validate(
         ConfigResource::BrokerDefault => {
             validate_broker(after, &ConfigLayers { dynamic_default: None, ..*layers })
         }
-        ConfigResource::ClientMetrics(_) => Ok(()),
+        ConfigResource::ClientMetrics(_) => client_metrics::validate(after),
     }
 }
 

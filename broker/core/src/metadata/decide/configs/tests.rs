@@ -168,7 +168,7 @@ fn resources_must_exist_where_that_can_be_known() {
         (ConfigResource::Broker(9), ErrorCode::BrokerIdNotRegistered),
         (ConfigResource::Broker(-1), ErrorCode::InvalidRequest),
         (ConfigResource::Group(String::new()), ErrorCode::InvalidRequest),
-        (ConfigResource::ClientMetrics("m".to_owned()), ErrorCode::InvalidRequest),
+        (ConfigResource::ClientMetrics(String::new()), ErrorCode::InvalidRequest),
     ];
     for (resource, code) in cases {
         let failure = results(run(&mut image, &alter(resource.clone(), &set))).remove(0).unwrap_err();

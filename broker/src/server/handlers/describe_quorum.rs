@@ -1,0 +1,106 @@
+//! DescribeQuorum: key 55, versions 0–2 (KIP-595, KIP-836, KIP-853).
+//!
+//! The metadata quorum under Kafka's names: topic `__cluster_metadata`, partition 0; as Kafka does, a request for
+//! anything besides it is refused as a whole. Version 1 adds times, version 2 directories, addresses and words.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::describe_quorum_request::TopicData as AskedTopic;
+use kafka_protocol::messages::describe_quorum_response::{
+    Listener, Node, PartitionData, ReplicaState, TopicData,
+};
+use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
+use tidemark_protocol::error_code::ErrorCode;
+
+use super::super::dispatch::text;
+use super::super::{Ctx, RequestContext};
+
+/// Kafka's name of the metadata log.
+const TOPIC: &str = "__cluster_metadata";
+/// First version with directories, addresses and words.
+const DIRECTORIES_FROM: i16 = 2;
+
+/// Answers with leader and voters. A log's offsets are those of its entries, its end the one after the last.
+pub async fn handle(
+    ctx: Arc<Ctx>,
+    context: RequestContext,
+    request: DescribeQuorumRequest,
+) -> DescribeQuorumResponse {
+    let response = DescribeQuorumResponse::default()
+        .with_error_message((context.version >= DIRECTORIES_FROM).then(|| text("")));
+    if request.topics.is_empty() {
+        return response;
+    }
+    if !is_the_quorum(&request.topics) {
+        return response
+            .with_topics(request.topics.into_iter().map(|topic| unknown(&context, topic)).collect());
+    }
+    let partition = partition(&ctx, &context);
+    let topic = request.topics.into_iter().next().expect("it is the one topic");
+    let response = response.with_topics(vec![
+        TopicData::default().with_topic_name(topic.topic_name).with_partitions(vec![partition]),
+    ]);
+    if context.version < DIRECTORIES_FROM {
+        return response;
+    }
+    response.with_nodes(nodes(&ctx))
+}
+
+fn is_the_quorum(topics: &[AskedTopic]) -> bool {
+    match topics {
+        [topic] => {
+            topic.topic_name.as_str() == TOPIC
+                && matches!(topic.partitions.as_slice(), [partition] if partition.partition_index == 0)
+        }
+        _ => false,
+    }
+}
+
+fn unknown(context: &RequestContext, topic: AskedTopic) -> TopicData {
+    let code = ErrorCode::UnknownTopicOrPartition;
+    let message = (context.version >= DIRECTORIES_FROM).then(|| text(code.message()));
+    let partitions = topic.partitions.iter().map(|partition| {
+        PartitionData::default()
+            .with_partition_index(partition.partition_index)
+            .with_error_code(code.code())
+            .with_error_message(message.clone())
+    });
+    TopicData::default().with_topic_name(topic.topic_name.clone()).with_partitions(partitions.collect())
+}
+
+/// The state of the quorum as its one voter knows it, which is this node.
+fn partition(ctx: &Ctx, context: &RequestContext) -> PartitionData {
+    let metrics = ctx.controller.metrics();
+    let end = |index: Option<u64>| index.map_or(0, |index| i64::try_from(index + 1).unwrap_or(i64::MAX));
+    let (versioned, now_ms) = (context.version >= DIRECTORIES_FROM, ctx.clock.now().wall_ms);
+    let voter = ReplicaState::default()
+        .with_replica_id(ctx.node_id.into())
+        .with_log_end_offset(end(metrics.last_log_index))
+        .with_last_fetch_timestamp(now_ms)
+        .with_last_caught_up_timestamp(now_ms);
+    let directory =
+        ctx.image().brokers.get(&ctx.node_id).and_then(|broker| broker.directories.first().copied());
+    let voter = match directory {
+        Some(directory) if versioned => voter.with_replica_directory_id(directory),
+        _ => voter,
+    };
+    let leader = if metrics.leader.is_some() { ctx.node_id } else { -1 };
+    PartitionData::default()
+        .with_error_message(versioned.then(|| text("")))
+        .with_leader_id(leader.into())
+        .with_leader_epoch(i32::try_from(metrics.term).unwrap_or(i32::MAX))
+        .with_high_watermark(end(metrics.committed_index))
+        .with_current_voters(vec![voter])
+}
+
+fn nodes(ctx: &Ctx) -> Vec<Node> {
+    let image = ctx.image();
+    let Some(broker) = image.brokers.get(&ctx.node_id) else { return Vec::new() };
+    let listeners = broker.endpoints.iter().map(|endpoint| {
+        Listener::default()
+            .with_name(text(&endpoint.listener))
+            .with_host(text(&endpoint.host))
+            .with_port(endpoint.port)
+    });
+    vec![Node::default().with_node_id(broker.id.into()).with_listeners(listeners.collect())]
+}
