@@ -48,6 +48,11 @@ fn every_response_of_every_version_is_read_by_a_client() {
         OffsetDelete: OffsetDeleteResponse, DescribeCluster: DescribeClusterResponse,
         DescribeProducers: DescribeProducersResponse,
         DescribeTopicPartitions: DescribeTopicPartitionsResponse,
+        AlterReplicaLogDirs: AlterReplicaLogDirsResponse, ElectLeaders: ElectLeadersResponse,
+        AlterPartitionReassignments: AlterPartitionReassignmentsResponse,
+        ListPartitionReassignments: ListPartitionReassignmentsResponse,
+        DescribeQuorum: DescribeQuorumResponse, UpdateFeatures: UpdateFeaturesResponse,
+        ListConfigResources: ListConfigResourcesResponse,
     }
 }
 
@@ -96,8 +101,8 @@ fn a_log_directory_of_version_5_ends_in_whether_it_is_cordoned() {
     let dir =
         DescribeLogDirsResult::default().with_topics(vec![topic]).with_total_bytes(7).with_usable_bytes(5);
     let response = DescribeLogDirsResponse::default().with_results(vec![dir.clone(), dir]);
-    let four = encode_response(ApiKey::DescribeLogDirs, 4, 1, &response).unwrap();
-    let five = encode_response(ApiKey::DescribeLogDirs, 5, 1, &response).unwrap();
+    let four = encode_response(Key::DescribeLogDirs, 4, 1, &response).unwrap();
+    let five = encode_response(Key::DescribeLogDirs, 5, 1, &response).unwrap();
     assert_eq!(five.len(), four.len() + 2, "a byte for each directory");
     let tail = [&5_i64.to_be_bytes()[..], &[0, 0, 0]].concat();
     assert!(
