@@ -25,7 +25,7 @@ use crate::controller::{self, Controller, Registration};
 use crate::coordinator::group::{GroupShards, GroupShardsOptions};
 use crate::data_dir::{DataDir, DataDirError, Fresh};
 use crate::replica::{self, ReplicaManager, ReplicaOptions};
-use crate::runtime::{RuntimeConfig, Runtimes};
+use crate::runtime::{RuntimeConfig, Runtimes, raise_file_limit};
 use crate::server::budget::RequestBudget;
 use crate::server::connection_limits::ConnectionLimits;
 use crate::server::fetch_session::FetchSessions;
@@ -102,6 +102,7 @@ struct Ports {
 impl Broker {
     /// Starts a broker; when this returns, clients are served.
     pub async fn start(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Broker, StartError> {
+        raise_file_limit();
         let fresh = Fresh { cluster_id: fresh_cluster_id(config), directory_id: Uuid::new_v4() };
         let data_dir =
             DataDir::open(&disk, &config.data_dir, config.node_id, config.cluster_id.as_deref(), &fresh)?;

@@ -18,6 +18,21 @@ pub const SYNC_THREADS: usize = 16;
 /// Compactions and deletions at a time: they are bound by one disk.
 pub const BACKGROUND_THREADS: usize = 1;
 
+/// Lets the process open as many files as the system allows it to: connections and segments each take one, and the
+/// usual soft limit is a small part of the hard one. Returns the limit now in force.
+pub fn raise_file_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, limit = ?limit.current, "the limit of open files could not be raised");
+            limit.current
+        }
+    }
+}
+
 /// Number of each kind of thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeConfig {

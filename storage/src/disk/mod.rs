@@ -145,10 +145,13 @@ impl fmt::Debug for DirLock {
     }
 }
 
-/// Whether a write failed because there is no room (the disk is full or a quota is used up), which is no fault of the
-/// disk and passes.
+/// Whether something failed because there is no room (the disk is full, a quota is used up, every file descriptor is
+/// taken), which is no fault of the disk and passes.
 pub fn is_disk_full(error: &io::Error) -> bool {
+    let no_descriptor =
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || no_descriptor.contains(&error.raw_os_error())
 }
 
 /// Reads exactly `buf.len()` bytes from `position`; `UnexpectedEof` when the file is shorter.

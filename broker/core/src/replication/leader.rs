@@ -83,8 +83,13 @@ impl LeaderState {
     pub fn new(assignment: Assignment, local: ReplicaProgress, high_watermark: Offset) -> LeaderState {
         let followers = followers_of(&assignment, &BTreeMap::new());
         let high_watermark = high_watermark.clamp(0, local.append_end);
-        let mut state =
-            LeaderState { assignment, leader_epoch_start: local.append_end, local, followers, high_watermark };
+        let mut state = LeaderState {
+            assignment,
+            leader_epoch_start: local.append_end,
+            local,
+            followers,
+            high_watermark,
+        };
         state.advance();
         state
     }
