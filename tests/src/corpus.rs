@@ -11,6 +11,7 @@ use tidemark_protocol::kafka43::request_codec_version;
 use uuid::Uuid;
 
 mod admin;
+mod cluster;
 mod data;
 mod groups;
 
@@ -87,6 +88,13 @@ fn fill(requests: &mut Requests) {
         ApiKey::DescribeAcls => admin::describe_acls(requests),
         ApiKey::CreateAcls => admin::create_acls(requests),
         ApiKey::DeleteAcls => admin::delete_acls(requests),
+        ApiKey::AlterReplicaLogDirs => cluster::alter_replica_log_dirs(requests),
+        ApiKey::ElectLeaders => cluster::elect_leaders(requests),
+        ApiKey::AlterPartitionReassignments => cluster::alter_partition_reassignments(requests),
+        ApiKey::ListPartitionReassignments => cluster::list_partition_reassignments(requests),
+        ApiKey::DescribeQuorum => cluster::describe_quorum(requests),
+        ApiKey::UpdateFeatures => cluster::update_features(requests),
+        ApiKey::ListConfigResources => cluster::list_config_resources(requests),
     }
 }
 

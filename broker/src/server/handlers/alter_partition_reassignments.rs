@@ -38,8 +38,9 @@ pub async fn handle(
     });
     let command =
         Command::ReassignPartitions { topics: topics.collect(), allow_replication_factor_change: allowed };
-    let response =
-        AlterPartitionReassignmentsResponse::default().with_allow_replication_factor_change(allowed);
+    let response = AlterPartitionReassignmentsResponse::default()
+        .with_allow_replication_factor_change(allowed)
+        .with_error_message(None);
     match topics::run(&ctx, &ctx.image(), command, false).await {
         Ok(Reply::PartitionsReassigned(results)) => {
             response.with_responses(results.iter().map(topic).collect())

@@ -27,6 +27,7 @@ pub async fn handle(
         .zip(results)
         .map(|(resource, result)| {
             let response = AlterConfigsResourceResponse::default()
+                .with_error_message(None)
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name.clone());
             match result {

@@ -27,7 +27,7 @@ pub async fn handle(
             .filter_map(|asked| ongoing(image.topic(&asked.name)?, Some(&asked.partition_indexes)))
             .collect(),
     };
-    ListPartitionReassignmentsResponse::default().with_topics(topics)
+    ListPartitionReassignmentsResponse::default().with_error_message(None).with_topics(topics)
 }
 
 /// The moving partitions of a topic, unless there are none.
