@@ -107,6 +107,13 @@ macro_rules! with_request {
             ApiKey::DescribeCluster => $f::<kafka::DescribeClusterRequest>($($argument),*),
             ApiKey::DescribeProducers => $f::<kafka::DescribeProducersRequest>($($argument),*),
             ApiKey::DescribeTopicPartitions => $f::<kafka::DescribeTopicPartitionsRequest>($($argument),*),
+            ApiKey::AlterReplicaLogDirs => $f::<kafka::AlterReplicaLogDirsRequest>($($argument),*),
+            ApiKey::ElectLeaders => $f::<kafka::ElectLeadersRequest>($($argument),*),
+            ApiKey::AlterPartitionReassignments => $f::<kafka::AlterPartitionReassignmentsRequest>($($argument),*),
+            ApiKey::ListPartitionReassignments => $f::<kafka::ListPartitionReassignmentsRequest>($($argument),*),
+            ApiKey::DescribeQuorum => $f::<kafka::DescribeQuorumRequest>($($argument),*),
+            ApiKey::UpdateFeatures => $f::<kafka::UpdateFeaturesRequest>($($argument),*),
+            ApiKey::ListConfigResources => $f::<kafka::ListConfigResourcesRequest>($($argument),*),
         }
     };
 }
