@@ -123,16 +123,7 @@ impl Broker {
         let runtimes = start_runtimes(config, &settings.load())?;
         let log = log_context(config, &disk, &settings.load());
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
-        let groups = GroupShards::new(GroupShardsOptions {
-            me: config.node_id,
-            clock: clock.clone(),
-            images: handle.watch(),
-            configs: config.kafka.clone(),
-            partitions: {
-                let replicas = Arc::clone(&replicas);
-                Arc::new(move |topic, index| replicas.partition(topic, index))
-            },
-        });
+        let groups = start_groups(config, &clock, &handle, &replicas);
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
         let ctx = Arc::new(Ctx {
@@ -328,6 +319,22 @@ fn log_context(config: &NodeConfig, disk: &Arc<dyn Disk>, settings: &BrokerSetti
         settings.producer_id_expiration_ms.into(),
         retention_check_interval(settings),
     )
+}
+
+fn start_groups(
+    config: &NodeConfig,
+    clock: &Clock,
+    controller: &controller::ControllerHandle,
+    replicas: &Arc<ReplicaManager>,
+) -> Arc<GroupShards> {
+    let replicas = Arc::clone(replicas);
+    GroupShards::new(GroupShardsOptions {
+        me: config.node_id,
+        clock: clock.clone(),
+        images: controller.watch(),
+        configs: config.kafka.clone(),
+        partitions: Arc::new(move |topic, index| replicas.partition(topic, index)),
+    })
 }
 
 fn start_replicas(

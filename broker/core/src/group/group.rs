@@ -297,7 +297,7 @@ impl Group {
         for member in stored.members {
             let mut restored = Member::from_metadata(member, self.protocol.as_deref());
             if let Some(live) = before.remove(&restored.id) {
-                restored = Member { assignment: restored.assignment, ..live };
+                restored = restored.with_live(live, self.protocol.as_deref());
             }
             if let Some(instance_id) = &restored.instance_id {
                 self.static_members.insert(instance_id.clone(), restored.id.clone());

@@ -73,6 +73,14 @@ impl Member {
         }
     }
 
+    /// Comes back from the log while it is here: what does not survive, its waiting requests and the other protocols it
+    /// speaks, stays. While a log is loaded the member here is an older record's, and what the log says now wins.
+    pub fn with_live(self, live: Member, protocol: Option<&str>) -> Self {
+        let is_current = protocol.is_none_or(|protocol| live.metadata(protocol) == self.metadata(protocol));
+        let protocols = if is_current { live.protocols } else { self.protocols };
+        Member { protocols, join: live.join, sync: live.sync, is_new: live.is_new, ..self }
+    }
+
     /// As it comes back from the log: it speaks the one protocol the log knows of.
     pub fn from_metadata(stored: MemberMetadata, protocol: Option<&str>) -> Self {
         let rebalance_timeout_ms = match stored.rebalance_timeout_ms {
