@@ -114,13 +114,39 @@ impl Requests {
             request.encode(&mut frame, codec_version).map(|()| body_at)
         });
         let body_at = encoded.unwrap_or_else(|error| panic!("{name} v{}: {error}", self.version));
-        self.entries.push(Entry { api: self.api, version: self.version, frame: frame.to_vec(), body_at });
+        let mut frame = frame.to_vec();
+        if codec_version != self.version
+            && [ApiKey::OffsetCommit, ApiKey::OffsetFetch].contains(&self.api.key)
+        {
+            frame = named_by_id(&frame, body_at, self.topic_id);
+        }
+        self.entries.push(Entry { api: self.api, version: self.version, frame, body_at });
     }
 
     /// Whether this version is `first` or later.
     fn since(&self, first: i16) -> bool {
         self.version >= first
     }
+}
+
+/// Version 10 of the offset requests, which the codec cannot write: version 9 with ids where the topic's name was.
+fn named_by_id(frame: &[u8], body_at: usize, topic_id: Uuid) -> Vec<u8> {
+    let mut name = vec![TOPIC.len() as u8 + 1];
+    name.extend_from_slice(TOPIC.as_bytes());
+    let (mut named, mut rest) = (frame[..body_at].to_vec(), &frame[body_at..]);
+    while let Some((first, tail)) = rest.split_first() {
+        match rest.strip_prefix(name.as_slice()) {
+            Some(after) => {
+                named.extend_from_slice(topic_id.as_bytes());
+                rest = after;
+            }
+            None => {
+                named.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    named
 }
 
 fn text(value: &str) -> StrBytes {
