@@ -66,6 +66,7 @@ pub fn run(args: DevArgs, clock: Clock) -> Outcome {
     let ephemeral = args.ephemeral.then(|| config.data_dir.clone());
     let outcome = node::run(&config, clock, |ready| {
         leave_traces(&layers, ready)?;
+        node::say_ready(ready);
         greet(ready, args.ephemeral);
         Ok(())
     });

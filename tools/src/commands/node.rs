@@ -66,7 +66,8 @@ pub fn problems_failure(problems: &Problems) -> Failure {
     Failure::usage(format!("{count} {noun} in the configuration{}", lines.collect::<String>()))
 }
 
-/// Runs a node until it is told to stop; `on_ready` hears of it once clients are served.
+/// Runs a node until it is told to stop; `on_ready` hears of it once clients are served and
+/// says so by [`say_ready`] when whatever scripts look for is there.
 pub fn run(
     config: &NodeConfig,
     clock: Clock,
@@ -101,7 +102,6 @@ async fn live(
         admin: broker.addresses().admin,
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
     };
-    say_ready(&ready);
     on_ready(&ready)?;
     let mut metadata = broker.metadata_failure();
     tokio::select! {
@@ -127,7 +127,7 @@ async fn live(
     }
 }
 
-fn say_ready(ready: &Ready) {
+pub fn say_ready(ready: &Ready) {
     let kafka = ready.kafka.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let admin = ready.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     let (version, data, pid) = (env!("CARGO_PKG_VERSION"), ready.data_dir.display(), std::process::id());

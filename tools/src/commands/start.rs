@@ -22,5 +22,8 @@ pub struct StartArgs {
 pub fn run(args: StartArgs, clock: Clock) -> Outcome {
     let file = node::config_file(args.config.as_deref());
     let config = node::checked(&node::layers(file.as_deref(), &args.set)?)?;
-    node::run(&config, clock, |_| Ok(()))
+    node::run(&config, clock, |ready| {
+        node::say_ready(ready);
+        Ok(())
+    })
 }
