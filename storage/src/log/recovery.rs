@@ -204,6 +204,9 @@ impl Log {
         let stored = prepared.and_then(|()| if log.epochs.is_dirty() { log.store_epochs() } else { Ok(()) });
         stored.map_err(|source| log.place.io_error(source))?;
         Arc::make_mut(&mut log.epochs).truncate_from_start(log_start);
+        if log_start < known_start {
+            start::lower(log.disk(), log.dir(), log_start).map_err(|source| log.place.io_error(source))?;
+        }
         // A snapshot or an epoch of records that are gone must not meet other records with their offsets.
         let gone = snapshot::remove_above(log.disk(), log.dir(), checked.end);
         if gone.map_err(|source| log.place.io_error(source))? {

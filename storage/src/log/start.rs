@@ -29,6 +29,14 @@ pub(super) fn store(disk: &dyn Disk, dir: &Path, start: Offset) -> io::Result<()
     if is_new { disk.sync_dir(dir) } else { Ok(()) }
 }
 
+/// Takes back a later start, durably: what is written above the lower one counts again.
+pub(super) fn lower(disk: &dyn Disk, dir: &Path, start: Offset) -> io::Result<()> {
+    match load(disk, dir)? {
+        Some(stored) if stored > start => store(disk, dir, start),
+        _ => Ok(()),
+    }
+}
+
 /// The start written down last; `None` when there is none, or it does not read back: then the journal alone tells.
 pub(super) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Offset>> {
     match checkpoint::read(disk, &dir.join(FILE_NAME), FORMAT) {

@@ -24,11 +24,15 @@ impl Log {
         high_watermark: Offset,
     ) -> Result<LogMark, TruncateError> {
         let mut mark = self.mark(high_watermark.min(offset));
-        if offset < mark.durable_end {
+        if offset < self.log_end {
             let (_, cut) = self.find_cut(offset).map_err(|e| TruncateError::Failed(e.to_string()))?;
-            mark.durable_end = cut.end;
-            mark.segment_base = cut.segment_base;
-            mark.segment_position = cut.position;
+            mark.log_start = mark.log_start.min(cut.end);
+            if cut.end < mark.durable_end {
+                mark.durable_end = cut.end;
+                mark.segment_base = cut.segment_base;
+                mark.segment_position = cut.position;
+            }
+            mark.high_watermark = mark.high_watermark.min(cut.end);
         }
         Ok(mark)
     }
@@ -45,6 +49,8 @@ impl Log {
     }
 
     /// Cuts everything at or after `offset`, and the whole batch that holds it; syncs the cut and returns the new end.
+    /// When that batch holds the start of the log too, the start goes back to the new end, as in Kafka's `UnifiedLog`:
+    /// the log is empty and goes on where that batch began.
     pub fn truncate_to(&mut self, offset: Offset) -> Result<Offset, TruncateError> {
         self.check_range(offset)?;
         if offset == self.log_end {
@@ -114,6 +120,10 @@ impl Log {
         self.log_end = cut.end;
         if cut.end < self.durable.end {
             self.durable = cut;
+        }
+        if cut.end < self.log_start {
+            self.log_start = cut.end;
+            super::start::lower(self.disk(), self.dir(), cut.end)?;
         }
         self.forget_above(cut.end)?;
         active.file()?.sync_data()?;

@@ -73,6 +73,49 @@ fn offsets_outside_of_the_log_cannot_be_cut_or_trimmed_to() {
 }
 
 #[test]
+fn a_cut_into_the_batch_that_holds_the_start_takes_the_start_along() {
+    for has_start_file in [false, true] {
+        let fixture = Fixture::new(0, |c| (c.segment_bytes, c.file_delete_delay_ms) = (700, 0));
+        let mut log = filled(&fixture);
+        log.advance_log_start(9).unwrap();
+        flush(&mut log);
+        if has_start_file {
+            super::super::start::store(log.disk(), log.dir(), 9).unwrap();
+        }
+        let mark = log.mark_before_truncate(9, 20).unwrap();
+        assert_eq!((mark.log_start, mark.durable_end, mark.high_watermark), (8, 8, 8));
+        assert_eq!(log.truncate_to(9).unwrap(), 8);
+        assert_eq!((log.log_start(), log.durable_end(), log.log_end()), (8, 8, 8));
+        assert_eq!(log.latest_epoch(), None);
+        assert_eq!(append(&mut log, 3).base_offset, 8);
+        let mark = flush(&mut log);
+        drop(log);
+        let log = fixture.open(Some(mark));
+        assert_eq!((log.log_start(), log.log_end()), (8, 11), "a start file of 9: {has_start_file}");
+        assert_eq!(read_all(&log, 8), [(8, 11)]);
+    }
+}
+
+#[test]
+fn a_crash_within_such_a_cut_leaves_a_start_that_is_no_later_than_the_end() {
+    let mut nth = 1;
+    let cut = |log: &mut Log| log.truncate_to(9).map(|_| ());
+    let mark_of = |log: &mut Log| {
+        log.advance_log_start(9).unwrap();
+        super::super::start::store(log.disk(), log.dir(), 9).unwrap();
+        log.mark_before_truncate(9, 20).unwrap()
+    };
+    while let Some(mut log) = crashed(nth, mark_of, cut) {
+        assert!(log.log_start() <= log.log_end(), "crash at change {nth}");
+        log.truncate_to(log.log_start()).unwrap();
+        assert_eq!((log.log_start(), log.log_end()), (8, 8), "crash at change {nth}");
+        assert_eq!(append(&mut log, 2).base_offset, 8);
+        nth += 1;
+    }
+    assert!(nth > 5, "the cut has several steps");
+}
+
+#[test]
 fn a_moved_start_is_kept_by_the_mark_and_frees_whole_segments() {
     let fixture = Fixture::new(0, |c| (c.segment_bytes, c.file_delete_delay_ms) = (700, 1000));
     let mut log = filled(&fixture);
@@ -111,7 +154,7 @@ fn a_log_starts_anew_beyond_its_end() {
 /// was journaled before, and returns it; `None` when the change came through.
 fn crashed(
     nth: u64,
-    mark_of: impl Fn(&Log) -> LogMark,
+    mark_of: impl Fn(&mut Log) -> LogMark,
     change: impl Fn(&mut Log) -> Result<(), TruncateError>,
 ) -> Option<Log> {
     let disk = SimDisk::new(nth);
@@ -122,7 +165,7 @@ fn crashed(
     };
     let fixture = on(&disk);
     let mut log = filled(&fixture);
-    let mark = mark_of(&log);
+    let mark = mark_of(&mut log);
     disk.power_off_at(nth);
     if change(&mut log).is_ok() && !disk.is_off() {
         return None;
