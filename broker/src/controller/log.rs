@@ -21,7 +21,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidemark_storage::disk::{Disk, File, OpenMode, read_exact_at};
+use tidemark_storage::disk::{Disk, File, OpenMode, read_exact_at, rewrite};
 
 use super::StartError;
 use super::content::LogContent;
@@ -118,7 +118,9 @@ impl LogFile {
             filled: len,
             batch: scan.batch,
         };
-        // What a killed process wrote but did not sync is taken for durable from here on, so it must be.
+        // What a killed process wrote but did not sync is taken for durable from here on, so it must be. After a sync that
+        // failed the kernel would not write it again by itself.
+        rewrite(&*log.file, scan.last_batch as u64, end).map_err(io("write"))?;
         log.file.sync_data().map_err(io("sync"))?;
         if scan.dirty {
             tracing::warn!(path = %path.display(), bytes = len - end, "cut an interrupted write off the quorum's log");
@@ -248,6 +250,8 @@ struct Scan {
     records: Vec<LogRecord>,
     /// Where the last good frame ends.
     end: usize,
+    /// Where the last batch begins: all before it was synced before it was written.
+    last_batch: usize,
     /// Bytes other than zeros follow it.
     dirty: bool,
     /// The batch that is written next.
@@ -257,12 +261,21 @@ struct Scan {
 }
 
 fn scan(bytes: &[u8], generation: u64) -> Result<Scan, String> {
-    let mut found =
-        Scan { records: Vec::new(), end: FILE_HEADER_LEN, dirty: false, batch: 1, open_batch: false };
+    let mut found = Scan {
+        records: Vec::new(),
+        end: FILE_HEADER_LEN,
+        last_batch: FILE_HEADER_LEN,
+        dirty: false,
+        batch: 1,
+        open_batch: false,
+    };
     while let Some(frame) = frame_at(bytes, found.end, generation) {
         let record =
             LogRecord::decode(frame.record).map_err(|error| format!("at byte {}: {error}", found.end))?;
         found.records.push(record);
+        if !found.open_batch {
+            found.last_batch = found.end;
+        }
         found.end += FRAME_HEADER_LEN + frame.record.len();
         found.open_batch = !frame.is_last;
         found.batch = if frame.is_last { frame.batch + 1 } else { frame.batch };

@@ -167,6 +167,24 @@ pub fn read_exact_at(file: &dyn File, mut buf: &mut [u8], mut position: u64) -> 
     Ok(())
 }
 
+/// Read and written at a time by [`rewrite`].
+const REWRITE_CHUNK: u64 = 1 << 20;
+
+/// Writes the bytes `start..end` of a file over themselves. After a failed write-back the kernel takes pages for clean
+/// that are in memory only, and does not write them at a later sync; now it has to.
+pub fn rewrite(file: &dyn File, start: u64, end: u64) -> io::Result<()> {
+    let mut position = start;
+    let mut buffer = Vec::new();
+    while position < end {
+        let len = (end - position).min(REWRITE_CHUNK);
+        buffer.resize(usize::try_from(len).expect("at most a chunk"), 0);
+        read_exact_at(file, &mut buffer, position)?;
+        file.write_all_at(&[IoSlice::new(&buffer)], position)?;
+        position += len;
+    }
+    Ok(())
+}
+
 /// All bytes of a file of at most `max` bytes; `InvalidData` when it is longer.
 pub fn read_file(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;

@@ -48,6 +48,15 @@ impl SimDisk {
         SimDisk { state: Arc::clone(&self.state), boot: state.boot }
     }
 
+    /// The process dies and another one starts, the machine stays up: everything is seen as before, also what a failed
+    /// sync has left in memory only. Returns the disk as the new process finds it; this value is dead from now on.
+    #[must_use]
+    pub fn restart(&self) -> SimDisk {
+        let mut state = self.state();
+        state.restart();
+        SimDisk { state: Arc::clone(&self.state), boot: state.boot }
+    }
+
     /// The power fails at the `nth` change or sync from now (1: the next): from then on every call fails, until `crash`.
     pub fn power_off_at(&self, nth: u64) {
         self.state().faults.power_off = Some(nth);
@@ -63,8 +72,8 @@ impl SimDisk {
         self.state().faults.write = Some(nth);
     }
 
-    /// The `nth` sync from now (of a file, a directory, the file system) fails with EIO, and half of what it should have
-    /// made durable is forgotten, so that a second sync succeeds and lies.
+    /// The `nth` sync from now (of a file, a directory, the file system) fails with EIO, and half of the bytes it should
+    /// have made durable are forgotten: they are still read, but a second sync succeeds and lies.
     pub fn fail_sync(&self, nth: u64) {
         self.state().faults.sync = Some(nth);
     }

@@ -141,6 +141,7 @@ impl Log {
     fn write(&mut self, batches: &[PlacedBatch], now: Now) -> Result<(), AppendError> {
         let (first, last) = (&batches[0], &batches[batches.len() - 1]);
         let bytes: u64 = batches.iter().map(|b| b.len() as u64).sum();
+        self.take_over().map_err(|e| self.write_failed(&e))?;
         self.roll_for(first.header(), last.next_offset(), bytes, now).map_err(|e| self.write_failed(&e))?;
         self.ensure_created().map_err(|e| self.write_failed(&e))?;
         self.assign_epochs(batches).map_err(|e| self.write_failed(&e))?;

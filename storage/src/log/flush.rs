@@ -48,6 +48,17 @@ impl Log {
         }
     }
 
+    /// Before the first change since the opening: what an earlier process cut off the end of the log and did not sync must
+    /// not come back below what is written now.
+    pub(super) fn take_over(&mut self) -> io::Result<()> {
+        if self.is_inherited {
+            self.note_unsynced()?;
+            self.unsynced.add_dir(&self.place.dir);
+            self.is_inherited = false;
+        }
+        Ok(())
+    }
+
     /// Has the last segment's file in what is to be synced.
     pub(super) fn note_unsynced(&mut self) -> io::Result<()> {
         if !self.unsynced.has_active {

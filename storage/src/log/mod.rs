@@ -128,6 +128,9 @@ pub struct Log {
     log_end: Offset,
     durable: Position,
     unsynced: Unsynced,
+    /// Nothing was written since the opening: what an earlier process did to the last segment and to the directory may
+    /// not be on the disk as it is seen here.
+    is_inherited: bool,
     /// Sealed segments whose indexes are written once their bytes are durable.
     unsettled: Vec<roll::Unsettled>,
     /// Segments taken out of the log whose files are still there.

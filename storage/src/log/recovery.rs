@@ -5,6 +5,9 @@
 //! - something bad at or after the mark: a **torn tail** that was never claimed durable; it is cut and the cut synced;
 //! - something bad or missing below the mark: **corrupt**; nothing is changed and the log stays closed.
 //!
+//! What is good above the mark may be in memory only: after a write-back that failed, the kernel calls the pages clean, and
+//! a later sync of them succeeds and does nothing. So those bytes are written anew, and claimed after the first flush.
+//!
 //! Without a mark everything is read; then something bad counts as torn unless a segment after it was sealed and durable.
 
 use std::io;
@@ -18,7 +21,7 @@ use super::compaction::swap;
 use super::start;
 use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
 use crate::config::LogConfig;
-use crate::disk::{OpenMode, read_file};
+use crate::disk::{OpenMode, read_file, rewrite};
 use crate::epoch::LeaderEpochCache;
 use crate::journal::LogMark;
 use crate::producer::snapshot;
@@ -83,7 +86,7 @@ impl Log {
             names = read_names(&place)?;
         }
         let mut found = find_segments(&place, &names)?;
-        let stored_start = start::load(&*place.disk, &place.dir).map_err(|e| place.io_error(e))?;
+        let stored_start = load_start(&place, mark)?;
         let known_start = stored_start.max(mark.map(|m| m.log_start)).unwrap_or(0);
         if let Some(mark) = mark.filter(|m| m.log_start == m.durable_end)
             && found.iter().all(|f| f.base < mark.segment_base)
@@ -107,6 +110,7 @@ impl Log {
         let start = opening.start(&found);
         let checked = opening.check(&found, start)?;
         let recovery = opening.settle(&mut found, &checked)?;
+        opening.rewrite(&found, start).map_err(|e| place.io_error(e))?;
         remove_leftovers(&place, &names);
         let log = Log::assemble(
             context,
@@ -136,7 +140,7 @@ impl Log {
         let durable = Position { end: start, segment_base: start, position: 0 };
         let epochs = LeaderEpochCache::new();
         let mut log = Log::new(context, place, identity, segments, epochs, durable, config, now);
-        log.is_created = false;
+        (log.is_created, log.is_inherited) = (false, false);
         log.log_start = start;
         Ok(log)
     }
@@ -166,6 +170,7 @@ impl Log {
             log_end: durable.end,
             durable,
             unsynced: Unsynced::default(),
+            is_inherited: true,
             unsettled: Vec::new(),
             removed: Vec::new(),
             cuts: 0,
@@ -221,6 +226,7 @@ impl Log {
             self.unsynced.files.push(segment.file()?);
         }
         self.unsynced.has_active = true;
+        self.is_inherited = false;
         if let Some(parent) = self.place.dir.parent() {
             self.unsynced.add_dir(parent);
         }
@@ -365,6 +371,21 @@ impl Opening<'_> {
         Ok(Recovery::Torn { truncated_to: checked.end, truncated_bytes: cut, scanned: checked.scanned })
     }
 
+    /// Writes the unproven part of what is left anew, so that the first flush writes it to the disk whatever became of it
+    /// before.
+    fn rewrite(&self, found: &[Found], start: Start) -> io::Result<()> {
+        let mut from = start.position;
+        for segment in &found[start.segment..] {
+            // Without a mark, the segments with an index are proven all the same.
+            if segment.size > from && (self.mark.is_some() || segment.base >= start.proven) {
+                let path = self.place.path(segment.base, LOG);
+                rewrite(&*self.place.disk.open(&path, OpenMode::ReadWrite)?, from, segment.size)?;
+            }
+            from = 0;
+        }
+        Ok(())
+    }
+
     fn cut(&mut self, gone: &[Found], last: &Found, position: u64) -> io::Result<()> {
         let place = &self.place;
         for found in gone.iter().rev() {
@@ -385,6 +406,22 @@ impl Place {
     fn corrupt(&self, segment_base: Offset, position: u64, offset: Offset, reason: String) -> OpenError {
         OpenError::Corrupt { dir: self.dir.clone(), segment_base, position, offset, reason }
     }
+}
+
+/// The start written down last. The one the journal does not know is stored again before anything is removed on its
+/// account: a restarted process may read what never reached the disk.
+fn load_start(place: &Place, mark: Option<LogMark>) -> Result<Option<Offset>, OpenError> {
+    let load = || {
+        let stored = start::load(&*place.disk, &place.dir)?;
+        match stored {
+            Some(offset) if mark.is_none_or(|mark| mark.log_start < offset) => {
+                start::store(&*place.disk, &place.dir, offset)?;
+            }
+            _ => {}
+        }
+        Ok(stored)
+    };
+    load().map_err(|e| place.io_error(e))
 }
 
 fn read_names(place: &Place) -> Result<Vec<String>, OpenError> {

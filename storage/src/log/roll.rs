@@ -108,6 +108,7 @@ impl Log {
 
     /// Closes the last segment and starts a new one at the end of the log.
     pub(super) fn roll(&mut self, now: Now) -> io::Result<()> {
+        self.take_over()?;
         let old = self.active().clone();
         let new = Segment::new(self.place.clone(), self.log_end, 0, false);
         new.create()?;

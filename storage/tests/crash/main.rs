@@ -76,6 +76,7 @@ fn acknowledged_batches_survive_every_crash() {
         "found intact",
         "found torn",
         "reopen",
+        "restart",
         "retention",
         "retried",
         "rolled by time",

@@ -73,6 +73,25 @@ fn a_torn_tail_is_cut_and_the_log_goes_on_behind_it() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_memory_only_is_written_anew_before_it_counts() {
+    for seed in 0..20 {
+        let disk = new_disk(seed);
+        let (mut log, _) = open(&disk);
+        log.write(&[entry(0, 100).encode()], true).unwrap();
+        log.write(&[entry(1, 30_000).encode()], false).unwrap();
+        disk.fail_sync(1);
+        assert!(log.write(&[entry(2, 30_000).encode()], true).is_err());
+        let disk = disk.restart();
+        let (mut log, content) = open(&disk);
+        let found = content.to_records();
+        assert_eq!(found.len(), 3, "a restarted process reads everything");
+        log.write(&[entry(3, 10).encode()], true).unwrap();
+        let (_, content) = open(&disk.crash());
+        assert_eq!(content.to_records(), [&found[..], &[entry(3, 10)]].concat(), "seed {seed}");
+    }
+}
+
+#[test]
 fn damage_before_a_durable_record_refuses_to_open() {
     let disk = new_disk(3);
     let (mut log, _) = open(&disk);

@@ -353,8 +353,7 @@ impl State {
         let mut rng = self.rng.clone();
         let file = self.file_mut(inode)?;
         if fails {
-            // As Linux: what could not be written is forgotten, the pages count as clean, a second sync succeeds.
-            file.dirty.retain(|_| rng.percent(50));
+            file.forget_some(&mut rng);
         }
         file.make_durable();
         self.rng = rng;
@@ -376,17 +375,20 @@ impl State {
 
     pub(super) fn sync_all(&mut self) -> io::Result<()> {
         self.before_change()?;
-        if strikes(&mut self.faults.sync) {
-            return Err(eio());
+        let fails = strikes(&mut self.faults.sync);
+        if !fails {
+            let all = std::mem::take(&mut self.changes);
+            self.apply(all);
         }
-        let all = std::mem::take(&mut self.changes);
-        self.apply(all);
         for node in self.nodes.values_mut() {
             if let Node::File(file) = node {
+                if fails {
+                    file.forget_some(&mut self.rng);
+                }
                 file.make_durable();
             }
         }
-        Ok(())
+        if fails { Err(eio()) } else { Ok(()) }
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
@@ -438,8 +440,13 @@ impl State {
         }
         self.rng = rng;
         self.sweep();
-        self.boot += 1;
         self.off = false;
+        self.restart();
+    }
+
+    /// Another process: nothing is lost but open handles, locks and faults to come.
+    pub(super) fn restart(&mut self) {
+        self.boot += 1;
         self.faults = Faults::default();
         self.locks.clear();
     }
@@ -497,6 +504,11 @@ impl FileNode {
         if self.lengths.is_empty() {
             self.lengths.push(self.durable.len());
         }
+    }
+
+    /// As Linux after a failed write-back: what could not be written counts as clean, though only memory has it.
+    fn forget_some(&mut self, rng: &mut Rng) {
+        self.dirty.retain(|_| rng.percent(50));
     }
 
     fn make_durable(&mut self) {

@@ -231,3 +231,24 @@ fn same_seed_same_disk() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+#[test]
+fn a_process_that_restarts_reads_what_a_failed_sync_has_lost_until_the_power_fails() {
+    for whole_disk in [false, true] {
+        let old = disk(3);
+        let file = put(&old, "a", &[0; 16 * 4096], 0);
+        file.sync_data().unwrap();
+        old.sync_dir(Path::new("/d")).unwrap();
+        file.write_all_at(&[IoSlice::new(&[7; 16 * 4096])], 0).unwrap();
+        old.fail_sync(1);
+        let synced = if whole_disk { old.sync_filesystem(Path::new("/d")) } else { file.sync_data() };
+        assert!(synced.is_err());
+        let new = old.restart();
+        assert!(file.sync_data().is_err(), "handles of the old process are gone");
+        assert!(get(&new, "a").unwrap().iter().all(|&b| b == 7));
+        new.open(&path("a"), OpenMode::Read).unwrap().sync_data().unwrap();
+        let left = get(&new.crash(), "a").unwrap();
+        assert!(left.contains(&0), "the second sync lied");
+        assert!(left.contains(&7), "not everything is lost");
+    }
+}

@@ -121,6 +121,8 @@ pub fn recover(disk: &dyn Disk, dir: &Path, names: &[String]) -> io::Result<bool
     if let Some((_, payload)) = found {
         let (clean_end, entries) = decode(&payload)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a swap file that does not parse"))?;
+        // A process that died within `commit` may have left a name that only memory knows: nothing goes on its account.
+        disk.sync_dir(dir)?;
         for entry in &entries {
             remove_replaced(disk, dir, entry)?;
         }

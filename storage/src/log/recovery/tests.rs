@@ -372,3 +372,90 @@ fn an_old_mark_into_a_segment_that_was_compacted_since_cuts_nothing() {
     assert_eq!(log.log_end(), 20);
     assert_eq!(read_all(&log, 0).len(), 9);
 }
+
+/// A log on a simulated disk whose last flush failed, and the mark from before it.
+fn after_a_failed_flush(seed: u64) -> (SimDisk, LogMark) {
+    let disk = SimDisk::new(seed);
+    disk.create_dir_all(Path::new("/data")).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    let mut log = sim_fixture(&disk).open(None);
+    log.append_as_leader(batch(1, 0, 3000), EPOCH, at(0)).unwrap();
+    let mark = flush(&mut log);
+    for _ in 0..10 {
+        log.append_as_leader(batch(1, 0, 3000), EPOCH + 1, at(0)).unwrap();
+    }
+    let begun = log.begin_flush().unwrap();
+    disk.fail_sync(1 + seed % begun.files.len() as u64);
+    assert!(begun.files.iter().any(|file| file.sync_data().is_err()));
+    (disk.restart(), mark)
+}
+
+fn sim_fixture(disk: &SimDisk) -> Fixture {
+    Fixture::on(std::sync::Arc::new(disk.clone()), PathBuf::from("/data"), 0, |c| c.segment_bytes = 12_000)
+}
+
+#[test]
+fn what_a_failed_flush_left_in_memory_only_is_written_anew_before_it_counts() {
+    for seed in 0..20 {
+        for has_mark in [true, false] {
+            let (disk, mark) = after_a_failed_flush(seed);
+            let mut log = sim_fixture(&disk).open(has_mark.then_some(mark));
+            assert_eq!(log.log_end(), 11, "a restarted process reads everything");
+            let mark = flush(&mut log);
+            assert_eq!(mark.durable_end, 11);
+            drop(log);
+            let disk = disk.crash();
+            let log = sim_fixture(&disk).open(Some(mark));
+            assert_eq!((log.log_end(), log.latest_epoch()), (11, Some(EPOCH + 1)), "seed {seed}");
+            assert_eq!(read_all(&log, 0).len(), 11, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_only_memory_knows_is_written_anew_before_segments_go() {
+    for seed in 0..20 {
+        let (disk, mark) = after_a_failed_flush(seed);
+        let mut log = sim_fixture(&disk).open(Some(mark));
+        let mark = flush(&mut log);
+        start::store(log.disk(), log.dir(), 0).unwrap();
+        disk.fail_sync(1);
+        assert!(start::store(log.disk(), log.dir(), 9).is_err());
+        drop(log);
+        let disk = disk.restart();
+        let log = sim_fixture(&disk).open(Some(mark));
+        assert_eq!(log.log_start(), 9);
+        drop(log);
+        let disk = disk.crash();
+        let log = sim_fixture(&disk).open(Some(mark));
+        assert_eq!((log.log_start(), log.log_end()), (9, 11), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_failed_cut_took_away_does_not_come_back_behind_what_is_written_next() {
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        disk.create_dir_all(Path::new("/data")).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        let mut log = sim_fixture(&disk).open(None);
+        for _ in 0..8 {
+            log.append_as_leader(batch(1, 0, 3000), EPOCH, at(0)).unwrap();
+        }
+        flush(&mut log);
+        let mark = log.mark_before_truncate(5, 5).unwrap();
+        disk.fail_sync(1 + seed % 3);
+        let _ = log.truncate_to(5);
+        drop(log);
+        let disk = disk.restart();
+        let mut log = sim_fixture(&disk).open(Some(mark));
+        assert_eq!(log.log_end(), 5);
+        log.append_as_leader(batch(1, 0, 3000), EPOCH, at(0)).unwrap();
+        let mark = flush(&mut log);
+        drop(log);
+        let disk = disk.crash();
+        let log = sim_fixture(&disk).open(Some(mark));
+        assert_eq!(log.log_end(), 6, "seed {seed}");
+        assert_eq!(read_all(&log, 0).len(), 6);
+    }
+}
