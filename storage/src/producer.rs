@@ -232,9 +232,18 @@ impl ProducerStateManager {
     pub fn expire(&mut self, wall_ms: TimestampMs, expiration_ms: i64) -> usize {
         let before = self.producers.len();
         self.producers.retain(|_, entry| {
-            entry.current_txn_first_offset.is_some() || wall_ms - entry.seen_ms < expiration_ms
+            entry.current_txn_first_offset.is_some() || wall_ms.saturating_sub(entry.seen_ms) < expiration_ms
         });
         before - self.producers.len()
+    }
+
+    /// After a load: nobody was seen later than now, whatever clock was set when the snapshot was taken, and who expired
+    /// meanwhile is not taken over.
+    pub fn on_loaded(&mut self, wall_ms: TimestampMs, expiration_ms: i64) {
+        for entry in self.producers.values_mut() {
+            entry.seen_ms = entry.seen_ms.min(wall_ms);
+        }
+        self.expire(wall_ms, expiration_ms);
     }
 
     /// Forgets everybody, as before a reload or when the log starts anew.

@@ -224,7 +224,7 @@ impl LogThread {
                 let opened = self.ensure_open(slot, now);
                 let producers = opened.and_then(|()| {
                     let open = self.writer(slot).and_then(PartitionWriter::open_log);
-                    open.map(|open| open.log.producers()).ok_or(PartitionError::Closed)
+                    open.map(|open| open.log.producers(now)).ok_or(PartitionError::Closed)
                 });
                 let _ = reply.send(producers);
             }

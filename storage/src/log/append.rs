@@ -38,7 +38,7 @@ impl Log {
         let mut marker = None;
         if header.has_producer() {
             marker = control_marker(&batch)?;
-            if let Some(duplicate) = self.check_producer(&header, marker)? {
+            if let Some(duplicate) = self.check_producer(&header, marker, now)? {
                 return Ok(duplicate);
             }
         }
@@ -86,9 +86,10 @@ impl Log {
         &mut self,
         header: &BatchHeader,
         marker: Option<EndTransactionMarker>,
+        now: Now,
     ) -> Result<Option<Appended>, AppendError> {
         let offset = self.log_end;
-        let producers = match self.load_producers() {
+        let producers = match self.load_producers(now) {
             Ok(producers) => producers,
             Err(e) => return Err(self.failed(format!("producer state cannot be loaded: {e}"))),
         };

@@ -306,8 +306,8 @@ impl Log {
     }
 
     /// The producers known.
-    pub fn producers(&mut self) -> Vec<ProducerDescription> {
-        match self.load_producers() {
+    pub fn producers(&mut self, now: Now) -> Vec<ProducerDescription> {
+        match self.load_producers(now) {
             Ok(producers) => producers.describe(),
             Err(error) => {
                 tracing::warn!(dir = %self.dir().display(), %error, "producer state cannot be loaded");

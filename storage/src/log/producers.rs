@@ -1,7 +1,7 @@
 //! The producer state of a log: loaded when an idempotent producer first writes, replayed from the last snapshot on.
 
 use tidemark_protocol::batch::control::EndTransactionMarker;
-use tidemark_protocol::batch::{BatchHeader, RecordSet};
+use tidemark_protocol::batch::{BatchHeader, RecordSet, TimestampType};
 use tidemark_protocol::types::{Now, TimestampMs};
 
 use super::Log;
@@ -19,14 +19,16 @@ pub(super) fn end_marker(records: &RecordSet) -> Option<EndTransactionMarker> {
 
 impl Log {
     /// The producers, loaded from the newest snapshot and what the log holds since.
-    pub(super) fn load_producers(&mut self) -> Result<&mut ProducerStateManager, ScanError> {
+    pub(super) fn load_producers(&mut self, now: Now) -> Result<&mut ProducerStateManager, ScanError> {
         if self.producers.is_none() {
-            self.producers = Some(Box::new(self.replay_producers()?));
+            let mut producers = self.replay_producers(now)?;
+            producers.on_loaded(now.wall_ms, self.context.producer_expiration_ms);
+            self.producers = Some(Box::new(producers));
         }
         Ok(self.producers.as_mut().expect("was just put there"))
     }
 
-    fn replay_producers(&self) -> Result<ProducerStateManager, ScanError> {
+    fn replay_producers(&self, now: Now) -> Result<ProducerStateManager, ScanError> {
         let mut producers = ProducerStateManager::new();
         if !self.is_created {
             return Ok(producers);
@@ -40,8 +42,7 @@ impl Log {
             let mut scan =
                 Scan::new(&*file, located.position, segment.size(), located.header.base_offset, WALK_CHUNK);
             while let Some((header, marker)) = next_for_producers(&mut scan)? {
-                // When the producer was really here is not known any more; its own clock is the best guess there is.
-                producers.update(&header, marker, header.max_timestamp);
+                producers.update(&header, marker, seen_at(&header, now));
             }
         }
         Ok(producers)
@@ -65,6 +66,16 @@ impl Log {
         if let Some(producers) = &mut self.producers {
             producers.update(header, marker, wall_ms);
         }
+    }
+}
+
+/// When the producer of a batch that is read back was here, for expiry. A client's own clock says nothing of that: by a
+/// wrong one a live producer would be forgotten, and its next retry appended twice. So it counts as seen now, which keeps
+/// it for one more `producer.id.expiration.ms` at most, because the next snapshot holds this time.
+fn seen_at(header: &BatchHeader, now: Now) -> TimestampMs {
+    match header.timestamp_type() {
+        TimestampType::LogAppendTime => header.max_timestamp,
+        TimestampType::CreateTime => now.wall_ms,
     }
 }
 

@@ -84,6 +84,10 @@ pub(super) fn batch(n: i64, timestamp: i64, bytes: usize) -> RecordBatch {
 }
 
 fn producer_batch(sequence: i32, n: i64) -> RecordBatch {
+    producer_batch_at(sequence, n, 50)
+}
+
+fn producer_batch_at(sequence: i32, n: i64, timestamp: i64) -> RecordBatch {
     let options = BuilderOptions {
         producer_id: 9,
         producer_epoch: 0,
@@ -92,7 +96,7 @@ fn producer_batch(sequence: i32, n: i64) -> RecordBatch {
     };
     let mut builder = BatchBuilder::new(options);
     for i in 0..n {
-        builder.append(i, 50, None, Some(b"v"), &[]);
+        builder.append(i, timestamp, None, Some(b"v"), &[]);
     }
     builder.build()
 }
@@ -266,8 +270,8 @@ fn a_retried_batch_is_answered_with_its_first_place() {
         "{gap}"
     );
     assert_eq!((log.log_end(), log.size_bytes()), (6, size));
-    assert_eq!(log.producers().len(), 1);
-    assert_eq!(log.producers()[0].last_sequence, 5);
+    assert_eq!(log.producers(at(0)).len(), 1);
+    assert_eq!(log.producers(at(0))[0].last_sequence, 5);
 }
 
 #[test]
@@ -278,16 +282,60 @@ fn producers_are_known_again_after_a_crash_and_after_a_clean_stop() {
         log.append_as_leader(producer_batch(3 * i, 3), EPOCH, at(0)).unwrap();
     }
     let mark = flush(&mut log);
-    let known = log.producers();
+    let known = log.producers(at(0));
     drop(log);
     let mut log = fixture.open(Some(mark));
-    assert_eq!(log.producers(), known);
+    assert_eq!(log.producers(at(0)), known);
     assert!(log.append_as_leader(producer_batch(21, 3), EPOCH, at(0)).unwrap().duplicate);
     log.close();
     drop(log);
     assert!(fixture.files(".snapshot").contains(&"00000000000000000024.snapshot".to_owned()));
     let mut log = fixture.open(Some(mark));
-    assert_eq!(log.producers(), known);
+    assert_eq!(log.producers(at(0)), known);
+}
+
+#[test]
+fn a_restart_neither_forgets_a_producer_early_nor_keeps_it_for_ever() {
+    const DAY_MS: i64 = 86_400_000;
+    // The producer's clock is years behind, or years ahead.
+    for timestamp in [50, 1000 * DAY_MS] {
+        for is_clean in [false, true] {
+            let fixture = Fixture::new(0, |_| {});
+            let mut log = fixture.open(None);
+            log.append_as_leader(producer_batch_at(0, 3, timestamp), EPOCH, at(9 * DAY_MS)).unwrap();
+            let mark = flush(&mut log);
+            if is_clean {
+                log.close();
+            }
+            drop(log);
+            let mut log = fixture.open(Some(mark));
+            log.maintain(at(9 * DAY_MS + 5), 3);
+            let retry = log.append_as_leader(producer_batch_at(0, 3, timestamp), EPOCH, at(9 * DAY_MS + 5));
+            assert!(retry.unwrap().duplicate, "timestamp {timestamp}");
+            log.maintain(at(9 * DAY_MS + 10), 3);
+            assert_eq!(log.producers(at(9 * DAY_MS + 10)).len(), 1, "timestamp {timestamp}");
+            assert_eq!(
+                log.producers(at(10 * DAY_MS + 5)).len(),
+                1,
+                "only time that passes in the log counts"
+            );
+            log.maintain(at(10 * DAY_MS + 5), 3);
+            assert_eq!(log.producers(at(10 * DAY_MS + 5)).len(), 0, "timestamp {timestamp}");
+        }
+    }
+}
+
+#[test]
+fn a_producer_that_expired_while_nobody_looked_is_not_loaded() {
+    const DAY_MS: i64 = 86_400_000;
+    let fixture = Fixture::new(0, |_| {});
+    let mut log = fixture.open(None);
+    log.append_as_leader(producer_batch(0, 3), EPOCH, at(0)).unwrap();
+    let mark = flush(&mut log);
+    log.close();
+    drop(log);
+    let mut log = fixture.open(Some(mark));
+    assert_eq!(log.producers(at(2 * DAY_MS)), []);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Log {
         if plan(&facts, &self.config, clean_end, limit, now.wall_ms).is_none() {
             return Ok(None);
         }
-        let producers = self.last_batches()?;
+        let producers = self.last_batches(now)?;
         let unstable = self.producers.as_ref().and_then(|producers| producers.first_unstable_offset());
         let limit = limit.min(unstable.unwrap_or(Offset::MAX));
         let Some(plan) = plan(&facts, &self.config, clean_end, limit, now.wall_ms) else { return Ok(None) };
@@ -87,8 +87,8 @@ impl Log {
         Ok(facts)
     }
 
-    fn last_batches(&mut self) -> Result<BTreeMap<ProducerId, LastBatch>, CompactionError> {
-        Ok(self.load_producers().map_err(into_io)?.last_batches())
+    fn last_batches(&mut self, now: Now) -> Result<BTreeMap<ProducerId, LastBatch>, CompactionError> {
+        Ok(self.load_producers(now).map_err(into_io)?.last_batches())
     }
 
     fn sources(&self, facts: &[SegmentFacts]) -> Result<Vec<Source>, CompactionError> {
