@@ -1,7 +1,7 @@
-//! Sockets: the one place that binds and accepts, so that a simulated network can take its place.
+//! Sockets: the one place that binds, accepts and asks for addresses, so that a simulated network can take its place.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +29,15 @@ impl BoundPort {
         self.0.listen(backlog)?;
         TcpListener::from_std(self.0.into())
     }
+}
+
+/// The first address of a host, as the system's resolver says; an address is its own.
+pub async fn address_of(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.parse() {
+        return Some(address);
+    }
+    let found = tokio::net::lookup_host((host, 0)).await.ok()?.next();
+    found.map(|address| address.ip())
 }
 
 /// Sets what every accepted connection wants: answers leave at once, dead peers are noticed.

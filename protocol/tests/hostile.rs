@@ -111,6 +111,8 @@ macro_rules! with_request {
             ApiKey::ElectLeaders => $f::<kafka::ElectLeadersRequest>($($argument),*),
             ApiKey::AlterPartitionReassignments => $f::<kafka::AlterPartitionReassignmentsRequest>($($argument),*),
             ApiKey::ListPartitionReassignments => $f::<kafka::ListPartitionReassignmentsRequest>($($argument),*),
+            ApiKey::DescribeClientQuotas => $f::<kafka::DescribeClientQuotasRequest>($($argument),*),
+            ApiKey::AlterClientQuotas => $f::<kafka::AlterClientQuotasRequest>($($argument),*),
             ApiKey::DescribeQuorum => $f::<kafka::DescribeQuorumRequest>($($argument),*),
             ApiKey::UpdateFeatures => $f::<kafka::UpdateFeaturesRequest>($($argument),*),
             ApiKey::ListConfigResources => $f::<kafka::ListConfigResourcesRequest>($($argument),*),

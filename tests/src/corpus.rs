@@ -95,6 +95,8 @@ fn fill(requests: &mut Requests) {
         ApiKey::DescribeQuorum => cluster::describe_quorum(requests),
         ApiKey::UpdateFeatures => cluster::update_features(requests),
         ApiKey::ListConfigResources => cluster::list_config_resources(requests),
+        ApiKey::DescribeClientQuotas => cluster::describe_client_quotas(requests),
+        ApiKey::AlterClientQuotas => cluster::alter_client_quotas(requests),
     }
 }
 

@@ -10,3 +10,5 @@ pub mod metadata;
 pub mod replication;
 
 pub mod group;
+
+pub mod quota;

@@ -83,6 +83,8 @@ pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes
         ApiKey::DescribeQuorum => request.call(describe_quorum::handle),
         ApiKey::UpdateFeatures => request.call(update_features::handle),
         ApiKey::ListConfigResources => request.call(list_config_resources::handle),
+        ApiKey::DescribeClientQuotas => request.call(describe_client_quotas::handle),
+        ApiKey::AlterClientQuotas => request.call(alter_client_quotas::handle),
         ApiKey::DeleteGroups => request.call(delete_groups::handle),
     }
 }

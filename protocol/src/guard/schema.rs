@@ -48,6 +48,7 @@ const I8: Shape = Shape::Fixed(1);
 const I16: Shape = Shape::Fixed(2);
 const I32: Shape = Shape::Fixed(4);
 const I64: Shape = Shape::Fixed(8);
+const F64: Shape = Shape::Fixed(8);
 const ID: Shape = Shape::Fixed(16);
 
 const fn f(from: i8, to: i8, name: &'static str, shape: Shape) -> Field {
@@ -124,5 +125,7 @@ pub(super) fn request(key: ApiKey) -> &'static [Field] {
         ApiKey::DescribeQuorum => cluster::DESCRIBE_QUORUM,
         ApiKey::UpdateFeatures => cluster::UPDATE_FEATURES,
         ApiKey::ListConfigResources => cluster::LIST_CONFIG_RESOURCES,
+        ApiKey::DescribeClientQuotas => cluster::DESCRIBE_CLIENT_QUOTAS,
+        ApiKey::AlterClientQuotas => cluster::ALTER_CLIENT_QUOTAS,
     }
 }

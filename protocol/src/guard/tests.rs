@@ -252,6 +252,7 @@ fn rewritten(key: ApiKey, version: i16, body: &[u8]) -> Result<Vec<u8>, String> 
         ListPartitionReassignments => ListPartitionReassignmentsRequest,
         DescribeQuorum => DescribeQuorumRequest, UpdateFeatures => UpdateFeaturesRequest,
         ListConfigResources => ListConfigResourcesRequest,
+        DescribeClientQuotas => DescribeClientQuotasRequest, AlterClientQuotas => AlterClientQuotasRequest,
     }
 }
 

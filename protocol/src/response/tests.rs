@@ -53,6 +53,7 @@ fn every_response_of_every_version_is_read_by_a_client() {
         ListPartitionReassignments: ListPartitionReassignmentsResponse,
         DescribeQuorum: DescribeQuorumResponse, UpdateFeatures: UpdateFeaturesResponse,
         ListConfigResources: ListConfigResourcesResponse,
+        DescribeClientQuotas: DescribeClientQuotasResponse, AlterClientQuotas: AlterClientQuotasResponse,
     }
 }
 

@@ -1,19 +1,23 @@
-//! Requests about leaders, replicas' places, the quorum, features and configurable resources.
+//! Requests about leaders, replicas' places, the quorum, features and configurable
+//! resources, and quotas.
 //!
-//! On one node none of them changes anything: elections are not needed, targets are the replicas there are.
+//! On one node none of them changes anything: elections are not needed, targets are the replicas there are, quotas are
+//! only validated.
 
+use kafka_protocol::messages::alter_client_quotas_request as alter_quotas;
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, DescribeQuorumRequest,
-    ElectLeadersRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest,
-    UpdateFeaturesRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest,
+    DescribeClientQuotasRequest, DescribeQuorumRequest, ElectLeadersRequest, ListConfigResourcesRequest,
+    ListPartitionReassignmentsRequest, UpdateFeaturesRequest,
 };
 
 use super::{Requests, TOPIC, text, topic_name};
@@ -71,4 +75,30 @@ pub(super) fn list_config_resources(requests: &mut Requests) {
         requests.add(&request.clone().with_resource_types(vec![2, 16]));
     }
     requests.add(&request);
+}
+
+pub(super) fn describe_client_quotas(requests: &mut Requests) {
+    let component = |kind, match_type, name: Option<&str>| {
+        ComponentData::default()
+            .with_entity_type(text(kind))
+            .with_match_type(match_type)
+            .with_match(name.map(text))
+    };
+    let components = vec![component("user", 0, Some("nobody")), component("client-id", 1, None)];
+    requests.add(&DescribeClientQuotasRequest::default().with_components(components).with_strict(true));
+    requests.add(&DescribeClientQuotasRequest::default().with_components(vec![component("ip", 2, None)]));
+}
+
+pub(super) fn alter_client_quotas(requests: &mut Requests) {
+    let entity = |kind, name: Option<&str>| {
+        alter_quotas::EntityData::default().with_entity_type(text(kind)).with_entity_name(name.map(text))
+    };
+    let op = |key, value, remove| {
+        alter_quotas::OpData::default().with_key(text(key)).with_value(value).with_remove(remove)
+    };
+    let entry = alter_quotas::EntryData::default()
+        .with_entity(vec![entity("user", Some("nobody")), entity("client-id", None)])
+        .with_ops(vec![op("producer_byte_rate", 1e9, false), op("request_percentage", 0.0, true)]);
+    let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+    requests.add(&request.with_validate_only(true));
 }

@@ -36,6 +36,12 @@ impl ClusterImage {
             MetadataRecord::PartitionChange { topic_id, index, partition } => {
                 self.apply_partition_change(*topic_id, *index, partition);
             }
+            MetadataRecord::ClientQuota { entity, quotas } if quotas.is_empty() => {
+                self.quotas.remove(entity);
+            }
+            MetadataRecord::ClientQuota { entity, quotas } => {
+                self.quotas.insert(entity.clone(), Arc::new(quotas.clone()));
+            }
         }
     }
 

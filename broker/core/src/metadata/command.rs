@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicId};
 use uuid::Uuid;
 
+use super::client_quota::QuotaAlteration;
 use super::image::{ConfigResource, Endpoint};
 use super::record::{self, DecodeError};
 
@@ -83,6 +84,11 @@ pub enum Command {
         topics: Vec<TopicReassignment>,
         /// Whether a target may have more or fewer replicas than the partition (KIP-860).
         allow_replication_factor_change: bool,
+    },
+    /// Changes client quotas.
+    AlterClientQuotas {
+        /// The entities, in request order.
+        items: Vec<QuotaAlteration>,
     },
 }
 

@@ -10,6 +10,7 @@ mod elections;
 mod reassignments;
 mod topics;
 
+use super::client_quota;
 use super::command::Command;
 use super::image::{BrokerRegistration, ClusterImage};
 use super::record::MetadataRecord;
@@ -64,6 +65,11 @@ pub fn decide(image: &ClusterImage, command: &Command, index: u64) -> Outcome {
         Command::ReassignPartitions { topics, allow_replication_factor_change } => {
             let results = reassignments::reassign(&mut draft, topics, *allow_replication_factor_change);
             Reply::PartitionsReassigned(results)
+        }
+        Command::AlterClientQuotas { items } => {
+            let results = client_quota::alter(&draft.image, items);
+            let pushed = results.into_iter().map(|result| result.map(|record| draft.push(record)));
+            Reply::QuotasAltered(pushed.collect())
         }
     };
     Outcome { records: draft.records, reply }

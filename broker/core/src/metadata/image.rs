@@ -14,6 +14,8 @@ use tidemark_protocol::types::{
 };
 use uuid::Uuid;
 
+use super::client_quota::{QuotaEntity, Quotas};
+
 /// A list of brokers, shared between a partition's fields and between images.
 pub type BrokerIds = Arc<[BrokerId]>;
 
@@ -35,6 +37,8 @@ pub struct ClusterImage {
     pub topic_ids: OrdMap<Arc<str>, TopicId>,
     /// Overrides by resource; a resource without overrides has no entry.
     pub configs: OrdMap<ConfigResource, ConfigMap>,
+    /// Client quotas; an entity without any has no entry.
+    pub quotas: OrdMap<QuotaEntity, Arc<Quotas>>,
     /// Finalised feature levels (KIP-584).
     pub features: OrdMap<String, i16>,
     /// First producer id that no broker was given.

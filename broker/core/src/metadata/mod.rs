@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod broker_config;
 pub mod client_metrics;
+pub mod client_quota;
 pub mod command;
 pub mod config_def;
 pub mod config_layers;
@@ -32,6 +33,7 @@ pub mod topic_name;
 pub mod units;
 
 pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
+pub use client_quota::{QuotaAlteration, QuotaEntity, QuotaFilter, QuotaKey};
 pub use command::{
     Command, ConfigAlteration, ConfigOp, ConfigOpKind, Election, NewPartitions, NewTopic, TopicKey,
     TopicPartitions, TopicReassignment,

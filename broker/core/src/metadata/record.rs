@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tidemark_protocol::types::{PartitionIndex, ProducerId, TopicId};
 
+use super::client_quota::QuotaEntity;
 use super::image::{BrokerRegistration, ConfigResource, PartitionImage};
 
 /// First byte of every encoded record and command.
@@ -80,6 +81,13 @@ pub enum MetadataRecord {
         index: PartitionIndex,
         /// The partition from now on.
         partition: PartitionImage,
+    },
+    /// The quotas of an entity are these from now on; none removes it.
+    ClientQuota {
+        /// What they are set for.
+        entity: QuotaEntity,
+        /// All of them.
+        quotas: BTreeMap<String, f64>,
     },
 }
 

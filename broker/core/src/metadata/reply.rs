@@ -28,6 +28,8 @@ pub enum Reply {
     LeadersElected(Vec<PartitionResults>),
     /// To `ReassignPartitions`.
     PartitionsReassigned(Vec<PartitionResults>),
+    /// To `AlterClientQuotas`.
+    QuotasAltered(Vec<Result<(), Failure>>),
 }
 
 /// Why an item was refused.

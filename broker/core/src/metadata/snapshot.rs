@@ -42,12 +42,17 @@ impl ClusterImage {
             resource: resource.clone(),
             changes: overrides.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         });
+        let quotas = self.quotas.iter().map(|(entity, quotas)| MetadataRecord::ClientQuota {
+            entity: entity.clone(),
+            quotas: (**quotas).clone(),
+        });
         let producer_ids = MetadataRecord::ProducerIds { next_producer_id: self.next_producer_id };
         std::iter::once(cluster)
             .chain(features)
             .chain(brokers)
             .chain(topics)
             .chain(configs)
+            .chain(quotas)
             .chain(std::iter::once(producer_ids))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Made from the message table of Kafka 4.3; how a row reads is said in the parent module.
 
-use super::{END, Field, I8, I16, I32, Shape, f};
+use super::{END, F64, Field, I8, I16, I32, Shape, f};
 use Shape::{List, Struct, Text};
 
 // AlterReplicaLogDirs 1-2
@@ -66,3 +66,21 @@ pub(super) static UPDATE_FEATURES: &[Field] = &[
 
 // ListConfigResources 0-1
 pub(super) static LIST_CONFIG_RESOURCES: &[Field] = &[f(1, END, "ResourceTypes", List(&I8))];
+
+// DescribeClientQuotas 0-1
+static DESCRIBE_CLIENT_QUOTAS_COMPONENTS: &[Field] =
+    &[f(0, END, "EntityType", Text), f(0, END, "MatchType", I8), f(0, END, "Match", Text).null(0)];
+pub(super) static DESCRIBE_CLIENT_QUOTAS: &[Field] =
+    &[f(0, END, "Components", List(&Struct(DESCRIBE_CLIENT_QUOTAS_COMPONENTS))), f(0, END, "Strict", I8)];
+
+// AlterClientQuotas 0-1
+static ALTER_CLIENT_QUOTAS_ENTRIES_ENTITY: &[Field] =
+    &[f(0, END, "EntityType", Text), f(0, END, "EntityName", Text).null(0)];
+static ALTER_CLIENT_QUOTAS_ENTRIES_OPS: &[Field] =
+    &[f(0, END, "Key", Text), f(0, END, "Value", F64), f(0, END, "Remove", I8)];
+static ALTER_CLIENT_QUOTAS_ENTRIES: &[Field] = &[
+    f(0, END, "Entity", List(&Struct(ALTER_CLIENT_QUOTAS_ENTRIES_ENTITY))),
+    f(0, END, "Ops", List(&Struct(ALTER_CLIENT_QUOTAS_ENTRIES_OPS))),
+];
+pub(super) static ALTER_CLIENT_QUOTAS: &[Field] =
+    &[f(0, END, "Entries", List(&Struct(ALTER_CLIENT_QUOTAS_ENTRIES))), f(0, END, "ValidateOnly", I8)];

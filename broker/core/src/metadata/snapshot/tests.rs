@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::metadata::client_quota::{EntityType, QuotaEntity};
 use crate::metadata::command::{Command, ConfigOpKind};
 use crate::metadata::decide::tests::{alter, cluster, create, new_topic, run};
 use crate::metadata::image::ConfigResource;
@@ -24,6 +25,9 @@ fn full() -> ClusterImage {
     let broker_epoch = image.brokers[&1].epoch;
     run(&mut image, &Command::AllocateProducerIds { broker: 1, broker_epoch });
     image.apply(&MetadataRecord::FeatureLevel { name: "metadata.version".to_owned(), level: 30 });
+    let entity = QuotaEntity([(EntityType::User, Some("u".to_owned())), (EntityType::ClientId, None)].into());
+    let quotas = BTreeMap::from([("producer_byte_rate".to_owned(), 1024.0)]);
+    image.apply(&MetadataRecord::ClientQuota { entity, quotas });
     image
 }
 
@@ -82,7 +86,7 @@ fn a_frame_with_a_good_checksum_and_bad_counts_is_refused() {
 fn the_hash_sees_every_part() {
     let base = full();
     let mut hashes = BTreeMap::from([(base.hash(), "base")]);
-    let changes: [(&str, Change<'_>); 6] = [
+    let changes: [(&str, Change<'_>); 7] = [
         ("version", &|image| image.set_version(image.version + 1)),
         ("cluster", &|image| image.apply(&MetadataRecord::Cluster { cluster_id: "x".to_owned() })),
         ("feature", &|image| {
@@ -95,6 +99,10 @@ fn the_hash_sees_every_part() {
         ("config", &|image| {
             let changes = BTreeMap::from([("log.retention.ms".to_owned(), None)]);
             image.apply(&MetadataRecord::Config { resource: ConfigResource::BrokerDefault, changes });
+        }),
+        ("quota", &|image| {
+            let entity = image.quotas.keys().next().unwrap().clone();
+            image.apply(&MetadataRecord::ClientQuota { entity, quotas: BTreeMap::new() });
         }),
         ("producers", &|image| image.apply(&MetadataRecord::ProducerIds { next_producer_id: 1 })),
     ];
