@@ -2,6 +2,7 @@
 //! to over TCP with every byte known.
 
 mod configs;
+mod effects;
 mod fetch;
 mod harness;
 mod logs;

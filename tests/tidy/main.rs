@@ -3,12 +3,14 @@
 //! Crates import downwards only, modules of a crate not in circles; every file says what it is, is short enough to be
 //! one idea, and belongs to the module tree; functions fit a screen; every API has its handler, and the README its row.
 
+mod effects;
 mod functions;
 mod modules;
 mod sources;
 
 use std::collections::BTreeMap;
 
+use effects::{EFFECTS, Effect};
 use sources::{Source, crate_dirs, read, root, sources};
 
 /// Lines of a file without its tests: aim at 300, ask why at 500, fail here.
@@ -140,6 +142,32 @@ fn every_api_has_its_handler_and_its_row_in_the_readme() {
         }
     }
     assert_none("APIs without handler or row", offenders);
+}
+
+#[test]
+fn every_topic_config_is_shown_in_effect_by_a_test() {
+    let listed: Vec<&str> = EFFECTS.iter().map(|(name, _)| *name).collect();
+    let configs: Vec<&str> =
+        tidemark_core::metadata::topic_config::table::TOPIC_CONFIGS.iter().map(|key| key.def.name).collect();
+    assert_eq!(listed, configs, "tests/tidy/effects.rs lists every topic config, in order");
+    let mut offenders = Vec::new();
+    for (name, effect) in EFFECTS {
+        let (path, test) = match effect {
+            Effect::Shown(path, test) => (path, test),
+            Effect::Waits(what) => {
+                assert!(!what.is_empty(), "{name} waits for something");
+                continue;
+            }
+        };
+        let text = read(&root().join(path));
+        let body = text.split_once(&format!("fn {test}()")).and_then(|(_, rest)| rest.split("\n}\n").next());
+        // A codec's level is named by parts.
+        let last_word = name.split('.').nth(1).unwrap_or(name);
+        if !body.is_some_and(|body| body.contains(name) || body.contains(&format!("\"{last_word}\""))) {
+            offenders.push(format!("{name}: {path} has no test {test} with it"));
+        }
+    }
+    assert_none("topic configs without a test of their effect", offenders);
 }
 
 fn snake_case(name: &str) -> String {

@@ -91,15 +91,15 @@ impl Compression {
         }
     }
 
-    /// Compresses `input`. `None` is the codec's default level; otherwise gzip takes 1 to 9 (−1 is its default) and
-    /// zstd −131072 to 22, and values outside are clamped. Snappy has no levels; for lz4 the level is accepted and
-    /// has no effect, since the library in use has one level (a level only trades the leader's CPU for size).
+    /// Compresses `input`. `None` is the codec's default level; otherwise gzip takes 1 to 9 (−1 is its default), lz4
+    /// 1 to 17 (9 is its default, and the fast one, as in Kafka) and zstd −131072 to 22, and values outside are clamped.
+    /// Snappy has no levels.
     pub fn compress(self, level: Option<i32>, input: &[u8]) -> Vec<u8> {
         match self {
             Compression::None => input.to_vec(),
             Compression::Gzip => gzip::compress(level, input),
             Compression::Snappy => snappy::compress(input),
-            Compression::Lz4 => lz4::compress(input),
+            Compression::Lz4 => lz4::compress(level, input),
             Compression::Zstd => zstd::compress(level, input),
         }
     }

@@ -43,7 +43,9 @@ fn every_level_unfolds_to_the_input() {
 #[test]
 fn a_higher_level_packs_tighter() {
     let input = text(100_000);
-    for (codec, low, high) in [(Compression::Gzip, 1, 9), (Compression::Zstd, -100, 19)] {
+    for (codec, low, high) in
+        [(Compression::Gzip, 1, 9), (Compression::Lz4, 9, 17), (Compression::Zstd, -100, 19)]
+    {
         let (loose, tight) = (codec.compress(Some(low), &input), codec.compress(Some(high), &input));
         assert!(tight.len() < loose.len(), "{codec:?}: {} against {}", tight.len(), loose.len());
     }
@@ -130,10 +132,12 @@ fn gzip_is_read_by_a_stock_reader() {
 
 #[test]
 fn lz4_frames_begin_as_those_of_java() {
-    for input in [text(0), text(10), text(200_000)] {
-        let packed = Compression::Lz4.compress(Some(9), &input);
-        assert_eq!(packed[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
-        assert_eq!(Compression::Lz4.decompress(&packed, 1 << 20), Ok(input));
+    for level in [1, 9, 17] {
+        for input in [text(0), text(10), text(200_000), vec![0; 200_000], (0..=255).collect()] {
+            let packed = Compression::Lz4.compress(Some(level), &input);
+            assert_eq!(packed[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
+            assert_eq!(Compression::Lz4.decompress(&packed, 1 << 20), Ok(input));
+        }
     }
 }
 
