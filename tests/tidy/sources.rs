@@ -28,7 +28,9 @@ pub fn root() -> PathBuf {
 
 /// Folders of the crates that make up the product, below the root.
 pub fn crate_dirs() -> Vec<String> {
-    ["protocol", "storage", "broker/core", "broker", "tools"].map(str::to_owned).to_vec()
+    ["protocol", "storage", "broker/core", "broker/base2histogram", "broker", "tools"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// A file's text.
