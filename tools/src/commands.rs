@@ -12,6 +12,7 @@ pub mod start;
 pub mod topic;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tidemark_broker::clock::Clock;
@@ -38,8 +39,13 @@ impl Context {
     }
 }
 
+/// A command under way. Behind a pointer, because the runtime's code would be made several times over, each with a copy
+/// of the whole command inside.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
 /// Runs a client command: one thread is enough.
-pub fn small_runtime(command: impl Future<Output = Outcome>) -> Outcome {
+pub fn small_runtime<'a>(command: impl Future<Output = Outcome> + 'a) -> Outcome {
+    let command: Running<'a> = Box::pin(command);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

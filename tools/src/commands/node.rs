@@ -16,7 +16,7 @@ use tidemark_storage::disk::OsDisk;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::Outcome;
+use super::{Outcome, Running};
 use crate::exit::{Exit, Failure};
 use crate::files;
 
@@ -79,7 +79,8 @@ pub fn run(
         .thread_name("tidemark-net")
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(live(config, clock, on_ready));
+    let node: Running<'_> = Box::pin(live(config, clock, on_ready));
+    let outcome = runtime.block_on(node);
     // Whatever is still under way is flushed or will be recovered; nobody waits for it.
     runtime.shutdown_background();
     outcome
