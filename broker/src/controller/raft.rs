@@ -3,7 +3,7 @@
 //! A voter that is alone needs no clock: its ticks are off (an idle quorum of one wakes nobody), and it is made leader at once
 //! instead of waiting out an election. With company the ticks run, and pre-votes keep a voter that was away from raising terms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +45,15 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 
 type Voting = Raft<TypeConfig, StateMachine>;
 
+/// Whether the voter looks at the time by itself, many times a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ticks {
+    /// It is alone: there is nobody to send heartbeats to or to miss.
+    Off,
+    /// It has company.
+    On,
+}
+
 /// This node's voter.
 pub struct RaftQuorum {
     raft: Voting,
@@ -63,6 +72,30 @@ impl RaftQuorum {
         voter: Voter,
         session: Uuid,
     ) -> Result<(RaftQuorum, watch::Receiver<Arc<ClusterImage>>), StartError> {
+        let (quorum, image, is_new) = RaftQuorum::open(disk, dir, id, session).await?;
+        match tokio::time::timeout(START_PATIENCE, quorum.come_up(id, voter, is_new)).await {
+            Ok(Ok(ticks)) => {
+                tracing::debug!(?ticks, "the quorum has come up");
+                Ok((quorum, image))
+            }
+            Ok(Err(error)) => {
+                quorum.stop().await;
+                Err(error)
+            }
+            Err(_) => {
+                quorum.stop().await;
+                Err(StartError::Quorum(format!("no leader within {} s", START_PATIENCE.as_secs())))
+            }
+        }
+    }
+
+    /// The voter of the files in `dir`, its image, and whether it has no history.
+    async fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        id: RaftId,
+        session: Uuid,
+    ) -> Result<(RaftQuorum, watch::Receiver<Arc<ClusterImage>>, bool), StartError> {
         let (log, content) = LogFile::open(disk, dir)?;
         let io = |action| move |source| StartError::Io { action, path: dir.to_owned(), source };
         let snapshots = SnapshotDir::open(disk, dir).map_err(io("list"))?;
@@ -89,35 +122,30 @@ impl RaftQuorum {
         let raft =
             Raft::new(id, Arc::new(config()), NoPeers, store.clone(), machine).await.map_err(quorum_error)?;
         let quorum = RaftQuorum { raft, store, writer, snapshot_asked: AtomicBool::new(false) };
-        match tokio::time::timeout(START_PATIENCE, quorum.come_up(id, voter, is_new)).await {
-            Ok(Ok(())) => Ok((quorum, image)),
-            Ok(Err(error)) => {
-                quorum.stop().await;
-                Err(error)
-            }
-            Err(_) => {
-                quorum.stop().await;
-                Err(StartError::Quorum(format!("no leader within {} s", START_PATIENCE.as_secs())))
-            }
-        }
+        Ok((quorum, image, is_new))
     }
 
-    async fn come_up(&self, id: RaftId, voter: Voter, is_new: bool) -> Result<(), StartError> {
+    /// Leads or follows, and knows what was committed.
+    async fn come_up(&self, id: RaftId, voter: Voter, is_new: bool) -> Result<Ticks, StartError> {
         if is_new {
             self.raft.initialize(BTreeMap::from([(id, voter)])).await.map_err(quorum_error)?;
         }
-        let alone = self.raft.voter_ids().eq([id]);
-        if alone {
-            self.raft.trigger().elect(false).await.map_err(quorum_error)?;
-        } else {
-            self.raft.runtime_config().tick(true);
+        // Asked of the voter itself: its metrics may not have been published yet, and then it seems to have company.
+        let voters = self.raft.with_raft_state(|state| {
+            state.membership_state.effective().voter_ids().collect::<BTreeSet<RaftId>>()
+        });
+        let alone = voters.await.map_err(quorum_error)? == BTreeSet::from([id]);
+        let ticks = if alone { Ticks::Off } else { Ticks::On };
+        match ticks {
+            Ticks::Off => self.raft.trigger().elect(false).await.map_err(quorum_error)?,
+            Ticks::On => self.raft.runtime_config().tick(true),
         }
         self.leader_known().await.map_err(quorum_error)?;
         if self.is_leader() {
             // Its own first entry of the term is committed and applied, and so is everything before it.
             self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(quorum_error)?;
         }
-        Ok(())
+        Ok(ticks)
     }
 
     async fn stop(&self) {
@@ -241,3 +269,6 @@ fn config() -> Config {
 fn quorum_error(error: impl std::fmt::Display) -> StartError {
     StartError::Quorum(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+use tidemark_storage::disk::sim::SimDisk;
+
+use super::*;
+
+const ME: RaftId = 1;
+
+/// At the first start the voter has only just learnt that it is the quorum; later it knows from its log.
+#[tokio::test]
+async fn a_voter_alone_has_no_ticks_on_its_first_start_nor_later() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+    let dir = Path::new("/data/metadata");
+    disk.create_dir_all(dir).unwrap();
+    for run in 0..3 {
+        let (quorum, _image, is_new) = RaftQuorum::open(&disk, dir, ME, Uuid::from_u128(run)).await.unwrap();
+        assert_eq!(is_new, run == 0);
+        let voter = Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new() };
+        assert_eq!(quorum.come_up(ME, voter, is_new).await.unwrap(), Ticks::Off, "run {run}");
+        assert!(quorum.is_leader());
+        quorum.stop().await;
+    }
+}
