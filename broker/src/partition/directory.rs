@@ -5,8 +5,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,8 @@ use tidemark_storage::log::{Flush, LogContext};
 use tidemark_storage::metrics::Counter;
 use tokio::sync::watch;
 
-use super::inbox::{Inbox, Input, Slot};
+use super::inbox::{Inbox, Input};
+use super::shared_sync::{Asked, SharedSync};
 use crate::clock::Clock;
 use crate::runtime::WorkPool;
 
@@ -40,8 +41,8 @@ pub(crate) struct Directory {
     upkeep: ArcSwap<UpkeepSettings>,
     failed: AtomicBool,
     failure: watch::Sender<Option<Arc<str>>>,
-    /// Whether the file system was synced as a whole before. Locked while it is.
-    filesystem_synced: Mutex<bool>,
+    /// Syncs of the whole file system.
+    filesystem: SharedSync,
 }
 
 /// The broker's settings for visits by time.
@@ -114,7 +115,9 @@ impl Directory {
         let failed = AtomicBool::new(false);
         let upkeep = UpkeepSettings::new(&BrokerSettings::resolve(&ConfigLayers::default()));
         let upkeep = ArcSwap::from_pointee(upkeep);
-        Directory {
+        // Before the first write: a sync of the file system then tells of every write that fails.
+        let watched = log.disk.watch_filesystem(&path);
+        let directory = Directory {
             me,
             path,
             log,
@@ -126,8 +129,12 @@ impl Directory {
             upkeep,
             failed,
             failure,
-            filesystem_synced: Mutex::new(false),
+            filesystem: SharedSync::default(),
+        };
+        if let Err(error) = watched {
+            directory.fail(&format!("the file system cannot be watched for errors: {error}"));
         }
+        directory
     }
 
     /// The broker's settings for visits by time.
@@ -184,19 +191,26 @@ impl Directory {
             inbox.send(Input::DirectoryFailed);
         }
     }
-    /// Syncs everything the `flushes` want, by one sync of the whole file system. The directory has failed before this
-    /// returns an error: the kernel tells an error to one caller only, so the other threads must learn of it from us
-    /// before their own sync says that all is well.
-    pub(super) fn sync_filesystem(&self, flushes: &[(Slot, Flush)]) -> io::Result<()> {
-        // A thread that panicked here has failed the directory already.
-        let mut synced_before = self.filesystem_synced.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut result = self.log.disk.sync_filesystem(&self.path);
-        if !*synced_before && result.is_ok() {
-            // Errors from before the first such sync are known to the files alone; asking them is cheap now.
-            result = flushes.iter().try_for_each(|(_, flush)| self.sync_each(flush));
-            *synced_before = true;
-        }
-        result.inspect_err(|error| self.fail_sync(error))
+
+    /// Makes everything durable that was written before `asked`, by one sync of the whole file system, which threads that
+    /// asked while another sync was under way share. The directory has failed before this returns after an error: the
+    /// kernel tells an error to one caller only, so the others must learn of it from us before they believe that all is
+    /// well.
+    pub(super) fn sync_filesystem(&self, asked: Asked) {
+        self.filesystem.settle(asked, || {
+            if self.failure().is_some() {
+                // A second sync after a failed one may succeed, and says nothing.
+                return false;
+            }
+            self.metrics.filesystem_syncs.add(1);
+            let synced = self.log.disk.sync_filesystem(&self.path);
+            synced.inspect_err(|error| self.fail_sync(error)).is_ok()
+        });
+    }
+
+    /// A request to [`Directory::sync_filesystem`], for what has been written by now.
+    pub(super) fn ask_for_filesystem(&self) -> Asked {
+        self.filesystem.ask()
     }
 
     /// Syncs the files of one flush, then its directories.

@@ -20,6 +20,7 @@ pub(crate) mod directory;
 pub(crate) mod inbox;
 pub(crate) mod log_thread;
 mod pending;
+mod shared_sync;
 #[cfg(test)]
 pub(crate) mod testing;
 mod writer;

@@ -93,8 +93,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn exists(&self, path: &Path) -> bool;
     /// Makes the entries of a directory durable: names created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// From now on, writes to the file system of `path` that fail on their way to the disk are reported by
+    /// [`Disk::sync_filesystem`], too, and not by their files alone. To be called before the first write.
+    fn watch_filesystem(&self, path: &Path) -> io::Result<()>;
     /// Makes everything written so far on the file system of `path` durable (`syncfs`). Errors of writes that went to the
-    /// disk before the first such call are not reported, and each error is reported to one caller only.
+    /// disk before [`Disk::watch_filesystem`] are not reported, and each error is reported to one caller only.
     fn sync_filesystem(&self, path: &Path) -> io::Result<()>;
     /// The bytes of a file that no longer changes.
     fn map(&self, path: &Path) -> io::Result<Mapped>;

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::FlockOperation;
 use rustix::io::ReadWriteFlags;
@@ -110,13 +110,21 @@ fn retry_pwritev(file: &fs::File, bufs: &[IoSlice<'_>], position: u64) -> io::Re
     }
 }
 
-/// One directory of each file system that was ever synced as a whole. They stay open, because the kernel tells a failed
-/// write-back only to descriptors that were open when it happened.
+/// One directory of each file system that is watched or was ever synced as a whole. They stay open, because the kernel
+/// tells a failed write-back only to descriptors that were open when it happened.
 static HELD_DIRECTORIES: Mutex<BTreeMap<u64, Arc<fs::File>>> = Mutex::new(BTreeMap::new());
 
-fn held_directories() -> MutexGuard<'static, BTreeMap<u64, Arc<fs::File>>> {
+/// The held directory of the file system of `path`, which is that of `path` if there was none.
+fn held_directory(path: &Path) -> io::Result<Arc<fs::File>> {
+    let device = fs::metadata(path)?.dev();
     // Nothing panics under this lock.
-    HELD_DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut held = HELD_DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(directory) = held.get(&device) {
+        return Ok(Arc::clone(directory));
+    }
+    let directory = Arc::new(fs::File::open(path)?);
+    held.insert(device, Arc::clone(&directory));
+    Ok(directory)
 }
 
 impl Disk for OsDisk {
@@ -168,14 +176,12 @@ impl Disk for OsDisk {
         fs::File::open(path)?.sync_all()
     }
 
+    fn watch_filesystem(&self, path: &Path) -> io::Result<()> {
+        held_directory(path).map(|_| ())
+    }
+
     fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
-        let device = fs::metadata(path)?.dev();
-        let directory = match held_directories().get(&device) {
-            Some(held) => Arc::clone(held),
-            None => Arc::new(fs::File::open(path)?),
-        };
-        held_directories().entry(device).or_insert_with(|| Arc::clone(&directory));
-        rustix::fs::syncfs(&*directory).map_err(Into::into)
+        rustix::fs::syncfs(&*held_directory(path)?).map_err(Into::into)
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

@@ -220,6 +220,10 @@ impl Disk for SimDisk {
         self.live()?.sync_dir(path)
     }
 
+    fn watch_filesystem(&self, _path: &Path) -> io::Result<()> {
+        self.live().map(|_| ())
+    }
+
     fn sync_filesystem(&self, _path: &Path) -> io::Result<()> {
         self.live()?.sync_all()
     }

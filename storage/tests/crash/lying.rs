@@ -89,6 +89,10 @@ impl Disk for LyingDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         if self.lies() { Ok(()) } else { self.inner.sync_dir(path) }
     }
+    fn watch_filesystem(&self, path: &Path) -> io::Result<()> {
+        self.inner.watch_filesystem(path)
+    }
+
     fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
         if self.lies() { Ok(()) } else { self.inner.sync_filesystem(path) }
     }

@@ -158,18 +158,15 @@ impl LogThread {
 
     fn submit(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool) {
         self.flushes.in_flight += flushes.len();
-        if whole_filesystem {
-            self.directory.metrics.filesystem_syncs.add(1);
-        }
+        let whole_filesystem = whole_filesystem.then(|| self.directory.ask_for_filesystem());
         let (directory, inbox) = (Arc::clone(&self.directory), Arc::clone(&self.inbox));
         self.directory.sync.submit(Box::new(move || {
             let started = directory.clock.now().mono;
-            // As in `sync_inline`.
-            let _ = if whole_filesystem {
-                directory.sync_filesystem(&flushes)
-            } else {
-                flushes.iter().try_for_each(|(_, flush)| directory.sync_flush(flush))
-            };
+            match whole_filesystem {
+                Some(asked) => directory.sync_filesystem(asked),
+                // As in `sync_inline`.
+                None => drop(flushes.iter().try_for_each(|(_, flush)| directory.sync_flush(flush))),
+            }
             let took = directory.clock.now().mono.saturating_sub(started);
             inbox.send(Input::Flushed { flushes, took });
         }));

@@ -68,5 +68,6 @@ fn names_move_and_go() {
     assert!(!OsDisk.exists(&b));
     let space = OsDisk.space(dir.path()).unwrap();
     assert!(space.free <= space.total && space.total > 0);
+    OsDisk.watch_filesystem(dir.path()).unwrap();
     OsDisk.sync_filesystem(dir.path()).unwrap();
 }
