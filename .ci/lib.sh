@@ -1,7 +1,12 @@
 # Helpers of .ci/run and .ci/full.
 
 BIN=${CARGO_TARGET_DIR:-target}/release/tidemark
+PEERS=../shared/peers
+# What each step printed, a file each, for the summary.
+LOGS=$(mktemp -d)
 FAILED=()
+# Lines of a failed step that say what failed.
+TELLING='FAIL|FAILED|WRONG|unexpected:|panicked|^ *(left|right): |^error|^  *[0-9]+: error|error(\[E[0-9]+\])?:|assertion|Diff in|did not stop|not built'
 
 # install_packages NAME…: Debian packages that are missing.
 install_packages() {
@@ -12,35 +17,48 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q "${missing[@]}" > /dev/null
 }
 
-# step NAME COMMAND…: runs it, says how long it took; a failure is remembered and the next step runs.
+# step NAME COMMAND…: runs it, once, says how long it took; a failure is remembered and the next step runs.
 step() {
-  local name=$1 start=$SECONDS status=0; shift
+  local name=$1 start=$SECONDS status=0 log; shift
+  log=$LOGS/${name//[^A-Za-z0-9]/-}
   printf '\n=== %s: %s\n' "$name" "$*"
-  "$@" || status=$?
+  "$@" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
   printf '=== %s: %s after %ss\n' "$name" "$([ $status -eq 0 ] && echo ok || echo "FAILED ($status)")" $((SECONDS - start))
   [ $status -eq 0 ] || FAILED+=("$name")
 }
 
-# with_broker PORT "KEY=VALUE …" COMMAND…: runs the command against a fresh broker. Tests that wait for parts of the product listed in
-# tests/interop/excluded.txt do not count.
-with_broker() {
-  local port=$1 sets=$2 args=() out pid status=0; shift 2
+# waiting SUITE: the tests of a suite of others that wait for a part of the product.
+waiting() { awk -v suite="$1" '$1 == suite { print $2 }' tests/interop/excluded.txt; }
+
+# judge SUITE EXPECTED PRINTED: every test that passes on Apache Kafka has passed, but for those that wait for a part of the product;
+# and none of these passes by now, so that the list shrinks. A test that did not run has not passed.
+judge() {
+  local suite=$1 expected=$2 printed=$3 missing early
+  missing=$(for name in $expected; do awk '$2 == "PASS" { print $1 }' "$PEERS/expected/$name.txt"; done | grep -vxFf <(waiting "$suite") | grep -vxFf <(awk '$2 ~ /^PASS/ { print $1 }' "$printed") || true)
+  early=$(awk '$2 ~ /^PASS/ { print $1 }' "$printed" | grep -xFf <(waiting "$suite") || true)
+  [ -z "$missing" ] || printf 'unexpected: %s passes on Apache Kafka and not here\n' $missing
+  [ -z "$early" ] || printf 'unexpected: %s passes, so it no longer belongs into tests/interop/excluded.txt\n' $early
+  [ -z "$missing$early" ] && echo "every test of $expected that waits for nothing passed"
+}
+
+# peers SUITE "EXPECTED …" PORT "KEY=VALUE …" COMMAND…: a suite of others against a fresh broker with these settings. EXPECTED names
+# what Apache Kafka scored in it.
+peers() {
+  local suite=$1 expected=$2 port=$3 sets=$4 args=() out pid status=0; shift 4
   for set in $sets; do args+=(--set "$set"); done
-  out=$(mktemp)
-  "$BIN" dev --ephemeral --port "$port" "${args[@]}" > "$out" 2> "$out.log" &
+  out=$(mktemp -d)
+  "$BIN" dev --ephemeral --port "$port" "${args[@]}" > "$out/ready" 2> "$out/log" &
   pid=$!
-  for _ in $(seq 100); do grep -q ' ready ' "$out" && break; kill -0 $pid 2> /dev/null || break; sleep 0.1; done
-  BOOTSTRAP=127.0.0.1:$port "$@" > "$out.suite" || status=$?
-  kill -TERM $pid; wait $pid || { echo "the broker did not stop cleanly"; status=1; }
-  cat "$out.suite"
-  [ $status -eq 0 ] && return 0
-  # A suite that failed only in tests that wait for something has passed.
-  local unexpected
-  unexpected=$(grep -E ' FAIL' "$out.suite" | awk '{print $1}' | grep -vxFf <(awk '!/^#/ {print $2}' tests/interop/excluded.txt) || true)
-  [ -z "$unexpected" ] && { echo "(all failures wait for parts of the product that are listed)"; return 0; }
-  printf 'unexpected: %s\n' $unexpected
-  tail -50 "$out.log"
-  return 1
+  for _ in $(seq 300); do grep -q ' ready ' "$out/ready" && break; kill -0 $pid 2> /dev/null || break; sleep 0.1; done
+  BOOTSTRAP=127.0.0.1:$port "$PEERS/$1" "${@:2}" 2> "$out/stderr" | tee "$out/suite" || true
+  judge "$suite" "$expected" "$out/suite" || status=1
+  kill -TERM $pid 2> /dev/null || true
+  wait $pid || { echo "the broker did not stop cleanly"; status=1; }
+  if [ $status -ne 0 ]; then
+    echo "what the suite said beside its results:"; tail -20 "$out/stderr" | cut -c1-300
+    echo "the end of the broker's log:"; tail -20 "$out/log" | cut -c1-300
+  fi
+  return $status
 }
 
 # with_kafka PORT COMMAND…: runs the command beside a fresh Apache Kafka.
@@ -52,10 +70,20 @@ with_kafka() {
   return $status
 }
 
+# Says what failed, last of all: only the end of a long log is looked at.
 summary() {
-  if [ ${#FAILED[@]} -gt 0 ]; then
-    printf '\nFAILED: %s\n' "${FAILED[@]}"
-    exit 1
+  if [ ${#FAILED[@]} -eq 0 ]; then
+    printf '\nall steps passed\n'
+    exit 0
   fi
-  printf '\nall steps passed\n'
+  local name log
+  for name in "${FAILED[@]}"; do
+    log=$LOGS/${name//[^A-Za-z0-9]/-}
+    printf '\n--- %s: the lines that tell\n' "$name"
+    grep -nE "$TELLING" "$log" | tail -25 | cut -c1-300
+    printf -- '--- %s: the end\n' "$name"
+    tail -15 "$log" | cut -c1-300
+  done
+  printf '\nFAILED: %s\n' "${FAILED[@]}"
+  exit 1
 }

@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
 from kafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
-from scenarios import BOOTSTRAP, Adapter, Member, Record, Refused, run
+from scenarios import BOOTSTRAP, Adapter, Member, Record, Refused, run, until
 
 logging.disable(logging.CRITICAL)
 NAMES = {
@@ -149,6 +149,9 @@ class KafkaPythonMember(Member):
     def __init__(self, consumer, topic):
         self.consumer, self.topic = consumer, topic
         consumer.subscribe([topic])
+        # The client joins without knowing the topic, gets nothing, and joins again when it does; a poll that ends during
+        # that second join loses the assignment for good, on every broker. So the topic is known before the first poll.
+        until(lambda: consumer.partitions_for_topic(topic), 15, f"the client does not learn of {topic}")
 
     def __enter__(self):
         return self
