@@ -27,7 +27,7 @@ use super::error::{PartitionError, ProduceError};
 use super::inbox::{Command, Inbox, Input, Slot};
 use super::writer::{AfterAppend, LogState, PartitionWriter};
 
-pub(super) mod compact;
+mod compact;
 mod flush;
 mod journal;
 mod remove;

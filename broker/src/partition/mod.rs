@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod waiter;
 
+mod compaction;
 pub(crate) mod directory;
 pub(crate) mod inbox;
 pub(crate) mod log_thread;

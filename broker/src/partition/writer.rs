@@ -16,9 +16,9 @@ use tidemark_storage::log::{self, Flush, Log};
 use tokio::sync::oneshot;
 
 use super::append::{Acks, Append, Appended};
+use super::compaction::CompactionState;
 use super::config::PartitionConfig;
 use super::error::{PartitionError, ProduceError};
-use super::log_thread::compact::CompactionState;
 use super::pending::PendingAcks;
 use super::{PartitionHandle, PartitionView};
 

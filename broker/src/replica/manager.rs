@@ -4,58 +4,21 @@
 //! their version and tells [`ReplicaManager::wait_applied`] how far it is, so that a topic can be used as soon as its
 //! creation is answered. A directory is renamed away before a topic of the same name gets its place.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tidemark_core::metadata::{BrokerConfigs, ClusterImage};
-use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicIdPartition};
-use tidemark_storage::log::LogContext;
+use tidemark_core::metadata::ClusterImage;
+use tidemark_protocol::types::{PartitionIndex, TopicIdPartition};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::map::ReplicaMap;
 use super::reconcile::Reconciler;
-use super::start;
-use crate::clock::Clock;
+use super::start::{self, ReplicaOptions, StartError};
 use crate::partition::directory::Directory;
 use crate::partition::inbox::Input;
 use crate::partition::{LogThreadMetrics, PartitionHandle};
-use crate::runtime::Runtimes;
-
-/// What a replica manager is made of.
-pub struct ReplicaOptions {
-    /// This broker.
-    pub me: BrokerId,
-    /// Directory of the partitions' directories; made if missing. The journals are in `journal/` below it.
-    pub dir: PathBuf,
-    /// What all logs share.
-    pub log: Arc<LogContext>,
-    /// Time.
-    pub clock: Clock,
-    /// Threads.
-    pub runtimes: Runtimes,
-    /// Static configuration of the broker, under the topics' own.
-    pub configs: BrokerConfigs,
-}
-
-/// Why the replicas did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The disk or the system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
 
 /// How stopping went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +150,6 @@ async fn follow(mut reconciler: Reconciler, mut images: watch::Receiver<Arc<Clus
         reconciler.follow(image).await;
     }
 }
-
-/// Names of the partitions' directories that exist at the start.
-pub(super) type OnDisk = BTreeSet<String>;
 
 #[cfg(test)]
 mod tests;

@@ -6,5 +6,6 @@ pub mod map;
 mod reconcile;
 mod start;
 
-pub use manager::{ReplicaManager, ReplicaOptions, ShutdownReport, StartError};
+pub use manager::{ReplicaManager, ShutdownReport};
 pub use map::{ReplicaMap, TopicReplicas};
+pub use start::{ReplicaOptions, StartError};

@@ -1,23 +1,25 @@
 //! Starting: what is on the disk, which journals prove what, and the log threads; then the slow sweep that opens logs.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_core::metadata::ClusterImage;
-use tidemark_protocol::types::{TopicIdPartition, TopicPartition};
+use tidemark_core::metadata::{BrokerConfigs, ClusterImage};
+use tidemark_protocol::types::{BrokerId, TopicIdPartition, TopicPartition};
 use tidemark_storage::disk::Disk;
 use tidemark_storage::journal::{Journal, LogMark};
+use tidemark_storage::log::LogContext;
 use tokio::sync::oneshot;
 
-use super::manager::{OnDisk, ReplicaOptions, StartError};
 use super::map::ReplicaMap;
+use crate::clock::Clock;
 use crate::partition::directory::Directory;
 use crate::partition::inbox::Inbox;
 use crate::partition::log_thread::{DELETED_SUFFIX, LogThread, remove_later};
 use crate::partition::thread_of;
-use crate::runtime::spawn_thread;
+use crate::runtime::{Runtimes, spawn_thread};
 
 /// Directory of the journals, below the partitions' own; no partition is called so, its name has no number.
 const JOURNAL_DIR: &str = "journal";
@@ -27,6 +29,40 @@ const STRAY_SUFFIX: &str = "-stray";
 const SWEEP_BATCH: usize = 32;
 /// … for this long: the sweep takes a small share of the log threads.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a replica manager is made of.
+pub struct ReplicaOptions {
+    /// This broker.
+    pub me: BrokerId,
+    /// Directory of the partitions' directories; made if missing. The journals are in `journal/` below it.
+    pub dir: PathBuf,
+    /// What all logs share.
+    pub log: Arc<LogContext>,
+    /// Time.
+    pub clock: Clock,
+    /// Threads.
+    pub runtimes: Runtimes,
+    /// Static configuration of the broker, under the topics' own.
+    pub configs: BrokerConfigs,
+}
+
+/// Why the replicas did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The disk or the system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Names of the partitions' directories that exist at the start.
+type OnDisk = BTreeSet<String>;
 
 /// Log threads that run.
 pub(super) struct Started {
@@ -204,7 +240,7 @@ pub(super) async fn sweep(map: Arc<ReplicaMap>, on_disk: OnDisk) {
     tracing::debug!(opened, "the logs on disk are open");
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
+fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> StartError {
     let path = path.to_owned();
     move |source| StartError::Io { action, path: path.clone(), source }
 }

@@ -4,7 +4,7 @@
 //! `log.cleaner.backoff.ms`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tidemark_protocol::types::Now;
@@ -12,24 +12,6 @@ use tidemark_storage::log::compaction::{Compacted, CompactionError};
 
 use super::LogThread;
 use crate::partition::inbox::{Command, Input, Slot};
-
-/// The compaction of one partition.
-#[derive(Debug, Default)]
-pub(in crate::partition) struct CompactionState {
-    /// Set to stop the run on another thread; `None` when none runs.
-    running: Option<Arc<AtomicBool>>,
-    /// Not looked at before this.
-    not_before: Duration,
-}
-
-impl CompactionState {
-    /// Stops a run; its result is not wanted any more.
-    pub(in crate::partition) fn cancel(&self) {
-        if let Some(running) = &self.running {
-            running.store(true, Ordering::Relaxed);
-        }
-    }
-}
 
 impl LogThread {
     /// Starts a compaction on the background pool if the log is worth it and none runs. Returns when to look again.

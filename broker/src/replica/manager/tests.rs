@@ -1,15 +1,17 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tidemark_core::metadata::{ConfigResource, PartitionImage, TopicImage};
+use tidemark_core::metadata::{BrokerConfigs, ConfigResource, PartitionImage, TopicImage};
 use tidemark_protocol::types::Now;
 use tidemark_storage::disk::{Disk, SimDisk};
+use tidemark_storage::log::LogContext;
 use tidemark_storage::metrics::LogMetrics;
 use tidemark_storage::tail::TailBudget;
 
 use super::*;
+use crate::clock::Clock;
 use crate::partition::testing::{ME, batch, committed, topic_id};
 use crate::partition::{Acks, Append, AppendWait, PartitionError, ProduceError};
-use crate::runtime::RuntimeConfig;
+use crate::runtime::{RuntimeConfig, Runtimes};
 
 /// More than any of these tests needs.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -17,6 +17,8 @@ const HASH_BITS: u32 = 15;
 const NONE: u32 = u32::MAX;
 /// From here on a higher level looks no further: what a producer chose to send must not hold a thread for seconds.
 const ATTEMPTS_MAX: usize = 1 << 12;
+/// A match of this length is taken as it is: a longer one further on would have to make good the bytes in between.
+const GOOD_LEN: usize = 64;
 /// Set in a block's length when it is stored as it is.
 const STORED: u32 = 1 << 31;
 
@@ -63,6 +65,7 @@ impl Search {
             self.note(block, at);
             // A longer match one byte later is worth that byte.
             while at + 1 < last_start
+                && found.len < GOOD_LEN
                 && let Some(later) = self.longest(block, at + 1).filter(|later| later.len > found.len + 1)
             {
                 at += 1;
