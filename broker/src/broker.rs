@@ -32,6 +32,7 @@ use crate::server::fetch_session::FetchSessions;
 use crate::server::handlers::init_producer_id::ProducerIds;
 use crate::server::listener::Listener;
 use crate::server::metrics::ServerMetrics;
+use crate::server::quota::Quotas;
 use crate::server::{Ctx, listener};
 use crate::telemetry::{Admin, Health, NodeSources, Phase};
 use crate::transport::{self, BoundPort};
@@ -125,6 +126,7 @@ impl Broker {
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
         let groups = start_groups(config, &clock, &handle, &replicas);
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
+        let quotas = start_quotas(&settings.load(), &clock, &registry, &handle).await?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
         let ctx = Arc::new(Ctx {
             node_id: config.node_id,
@@ -138,6 +140,7 @@ impl Broker {
             groups: Arc::clone(&groups),
             sessions: FetchSessions::new(slots(&settings.load()), fresh_session_id()),
             connections: ConnectionLimits::default(),
+            quotas: Arc::clone(&quotas),
             request_budget,
             producer_ids: ProducerIds::default(),
             metrics,
@@ -158,7 +161,11 @@ impl Broker {
             stop,
             phase,
             listeners: JoinSet::new(),
-            background: vec![tokio::spawn(follow), tokio::spawn(groups.follow())],
+            background: vec![
+                tokio::spawn(follow),
+                tokio::spawn(groups.follow()),
+                tokio::spawn(quotas.follow(handle.watch())),
+            ],
         };
         broker.open(ports, &ctx, admin, &stopping)?;
         Ok(broker)
@@ -335,6 +342,19 @@ fn start_groups(
         configs: config.kafka.clone(),
         partitions: Arc::new(move |topic, index| replicas.partition(topic, index)),
     })
+}
+
+/// Quotas as the image has them: the first client is already held to them.
+async fn start_quotas(
+    settings: &BrokerSettings,
+    clock: &Clock,
+    registry: &Registry,
+    controller: &controller::ControllerHandle,
+) -> Result<Arc<Quotas>, StartError> {
+    let quotas = Quotas::new(settings, clock.clone(), registry);
+    let quotas = quotas.map_err(|error| StartError::Other(error.to_string()))?;
+    quotas.apply(&controller.image()).await;
+    Ok(quotas)
 }
 
 fn start_replicas(

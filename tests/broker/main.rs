@@ -7,5 +7,6 @@ mod fetch;
 mod harness;
 mod logs;
 mod produce;
+mod quotas;
 mod storage;
 mod wire;

@@ -22,6 +22,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// One connection; requests may be pipelined with [`Client::send`] and [`Client::receive`].
 pub struct Client {
     stream: TcpStream,
+    client_id: StrBytes,
     correlation_id: i32,
 }
 
@@ -31,7 +32,13 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, CALL_TIME_MAX)?;
         stream.set_read_timeout(Some(CALL_TIME_MAX))?;
         stream.set_nodelay(true)?;
-        Ok(Client { stream, correlation_id: 0 })
+        let client_id = StrBytes::from_static_str("tidemark-tests");
+        Ok(Client { stream, client_id, correlation_id: 0 })
+    }
+
+    /// The same connection under another name for the client.
+    pub fn named(self, client_id: &str) -> Self {
+        Client { client_id: text(client_id), ..self }
     }
 
     /// Sends a request without waiting for its answer.
@@ -47,7 +54,7 @@ impl Client {
             .with_request_api_key(key as i16)
             .with_request_api_version(version)
             .with_correlation_id(self.correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("tidemark-tests")));
+            .with_client_id(Some(self.client_id.clone()));
         header.encode(&mut body, Q::header_version(version)).map_err(io::Error::other)?;
         request.encode(&mut body, version).map_err(io::Error::other)?;
         let mut frame = BytesMut::with_capacity(body.len() + 4);

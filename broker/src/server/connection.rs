@@ -61,6 +61,8 @@ pub struct Connection {
     in_flight: VecDeque<InFlight>,
     awaited_permit: Option<AwaitedPermit>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Until it ends no further request is started: a quota was overrun (KIP-219).
+    rest: Option<Pin<Box<Sleep>>>,
     closing: bool,
     /// The breach that is reported once what came before it is answered.
     breach: Option<Closed>,
@@ -82,6 +84,7 @@ enum Event {
     Writable,
     Readable,
     Permit(OwnedSemaphorePermit),
+    Rested,
     Idle,
 }
 
@@ -104,6 +107,7 @@ impl Connection {
             in_flight: VecDeque::new(),
             awaited_permit: None,
             permit: None,
+            rest: None,
             closing: false,
             breach: None,
             _admitted: admitted,
@@ -126,6 +130,11 @@ impl Connection {
                     self.awaited_permit = None;
                     self.permit = Some(permit);
                     self.read()
+                }
+                Event::Rested => {
+                    self.rest = None;
+                    self.start_buffered();
+                    Ok(true)
                 }
                 Event::Idle => Err(self.breach.take().unwrap_or(Closed::Idle)),
             };
@@ -152,16 +161,19 @@ impl Connection {
         shutdown: &mut watch::Receiver<bool>,
         timer: &mut Pin<Box<Sleep>>,
     ) -> Event {
-        let reads = !self.closing && self.awaited_permit.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
+        let rests = self.rests();
+        let reads =
+            !self.closing && !rests && self.awaited_permit.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
         let timed = self.breach.is_some() || self.in_flight.is_empty() && self.outbound.is_empty();
         let closing = self.closing;
-        let Self { stream, in_flight, outbound, awaited_permit, .. } = self;
+        let Self { stream, in_flight, outbound, awaited_permit, rest, .. } = self;
         tokio::select! { biased;
             () = super::stopped(shutdown), if !closing => Event::Shutdown,
             () = poll_fn(|cx| poll_front(in_flight, cx)), if outbound.queued_bytes() < OUTBOUND_BYTES_MAX => Event::Reply,
             _ = stream.writable(), if !outbound.is_empty() => Event::Writable,
             permit = poll_fn(|cx| poll_permit(awaited_permit, cx)) => Event::Permit(permit),
             _ = stream.readable(), if reads => Event::Readable,
+            () = poll_fn(|cx| poll_rest(rest, cx)), if rests && !closing => Event::Rested,
             () = timer.as_mut(), if timed => Event::Idle,
         }
     }
@@ -205,7 +217,7 @@ impl Connection {
     /// Starts the requests whose frames are whole, as many as may be in work at a time. At a breach of the protocol
     /// nothing more is read; the requests before it are answered first, as a broker that takes one at a time does.
     fn start_buffered(&mut self) {
-        while self.in_flight.len() < IN_FLIGHT_MAX && !self.closing {
+        while self.in_flight.len() < IN_FLIGHT_MAX && !self.closing && !self.rests() {
             let started = match self.inbound.next_frame().map_err(Closed::Frame) {
                 Ok(Some(frame)) => self.start(frame),
                 Ok(None) => break,
@@ -216,6 +228,16 @@ impl Connection {
                 self.breach = Some(closed);
             }
         }
+    }
+
+    /// Whether the connection rests; begins the rest that its requests have asked for.
+    fn rests(&mut self) -> bool {
+        if let Some(rest) = self.peer.payer.throttle.take() {
+            let end = Instant::now() + rest;
+            let end = self.rest.as_ref().map_or(end, |resting| end.max(resting.deadline()));
+            self.rest = Some(Box::pin(sleep_until(end)));
+        }
+        self.rest.is_some()
     }
 
     /// Asks the broker-wide budget for a large frame before its bytes are read.
@@ -295,6 +317,13 @@ fn poll_front(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<
 /// `connections.max.idle.ms`; a negative value never closes.
 fn idle_time_max(ctx: &Ctx) -> Duration {
     u64::try_from(ctx.settings().connections_max_idle_ms).map_or(FOREVER, Duration::from_millis)
+}
+
+fn poll_rest(rest: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+    match rest {
+        Some(rest) => rest.as_mut().poll(cx),
+        None => Poll::Pending,
+    }
 }
 
 fn poll_permit(awaited: &mut Option<AwaitedPermit>, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {

@@ -14,7 +14,8 @@ use tidemark_protocol::response::encode_response;
 
 use super::handlers::*;
 use super::reply::Reply;
-use super::{Ctx, Peer, RequestContext};
+use super::throttled::Throttled;
+use super::{Ctx, Peer, RequestContext, quota};
 
 /// A request that was started.
 pub enum Started {
@@ -35,6 +36,7 @@ struct Request<'a> {
 
 /// Starts the handler of one request.
 pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes, bytes: usize) -> Started {
+    let charge = ctx.quotas.charge(&mut peer.payer, header.client_id.as_deref());
     let context = RequestContext {
         version: header.version,
         correlation_id: header.correlation_id,
@@ -42,6 +44,7 @@ pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes
         listener: peer.listener.clone(),
         address: peer.address,
         request_bytes: bytes,
+        charge,
     };
     let request = Request { ctx, context, header, body };
     match request.header.api.key {
@@ -105,15 +108,22 @@ impl Request<'_> {
     fn call<Q, R, H, F>(self, handler: H) -> Started
     where
         Q: Decodable + HeaderVersion,
-        R: Encodable + HeaderVersion,
+        R: Encodable + HeaderVersion + Throttled,
         H: FnOnce(Arc<Ctx>, RequestContext, Q) -> F,
         F: Future<Output = R> + Send + 'static,
     {
         let (key, version, correlation_id) =
             (self.header.api.key, self.header.version, self.header.correlation_id);
         self.raw(move |ctx, context, request| {
+            let charge = context.charge.clone();
             let answer = handler(ctx, context, request);
-            async move { encode(key, version, correlation_id, &answer.await) }
+            async move {
+                let mut answer = answer.await;
+                if let Some(charge) = charge {
+                    answer.set_throttle_time_ms(charge.settle());
+                }
+                encode(key, version, correlation_id, &answer)
+            }
         })
     }
 
@@ -136,7 +146,8 @@ impl Request<'_> {
         let timer =
             self.ctx.metrics.request_started(self.header.api.key, self.header.version, self.ctx.clock.now());
         let ctx = self.ctx.clone();
-        let answer = handler(self.ctx.clone(), self.context, request);
+        let charge = self.context.charge.clone();
+        let answer = quota::timed(charge, handler(self.ctx.clone(), self.context, request));
         let mut future = Box::pin(async move {
             let reply = answer.await;
             ctx.metrics.request_finished(timer, ctx.clock.now());
@@ -158,7 +169,8 @@ fn api_versions(request: Request<'_>, peer: &mut Peer) -> Started {
         Ok(body) => body,
         Err(error) => return Started::Refused(format!("ApiVersions v{version}: {error}")),
     };
-    let answer = api_versions::handle(request.ctx, peer, version, &body);
+    let answer = api_versions::handle(request.ctx, peer, version, &body)
+        .with_throttle_time_ms(request.context.throttle_time_ms());
     Started::Ready(encode(key, version, correlation_id, &answer))
 }
 
@@ -178,6 +190,11 @@ pub fn encode<R: Encodable + HeaderVersion>(
             Reply::Close
         }
     }
+}
+
+/// The words of a failure for an answer; null for a failure without.
+pub fn words(message: &str) -> Option<StrBytes> {
+    (!message.is_empty()).then(|| text(message))
 }
 
 /// A string for an answer.

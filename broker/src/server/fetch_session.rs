@@ -153,6 +153,20 @@ impl FetchSessions {
         Ok(Fetching { targets, kind: Kind::Incremental(session) })
     }
 
+    /// The session that an answer without any partition carries: a client takes such an answer as the end of a session
+    /// it has just asked for, so that one is forgotten.
+    pub fn give_up(&self, fetching: &Fetching) -> i32 {
+        match &fetching.kind {
+            Kind::Sessionless => 0,
+            Kind::Incremental(session) => lock(session).id,
+            Kind::Opened(session) => {
+                let id = lock(session).id;
+                self.cache().sessions.remove(&id);
+                0
+            }
+        }
+    }
+
     fn open(&self, targets: &[FetchTarget], uses_ids: bool, now: Now) -> Option<Arc<Mutex<Session>>> {
         let mut cache = self.cache();
         if !cache.make_room(targets.len(), now.mono) {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, DRAIN_TIME_MAX};
+use super::quota::HeldConnection;
 use super::{Ctx, ListenerInfo};
 use crate::transport::{self, BoundPort};
 
@@ -44,6 +45,11 @@ impl Listener {
                                 continue;
                             }
                         };
+                        if let Err(held) = ctx.quotas.connected(address.ip()) {
+                            tracing::debug!(%address, "connection refused: its address opens too many");
+                            connections.spawn(hold((stream, admitted), held, stop.clone()));
+                            continue;
+                        }
                         ctx.metrics.connection_opened();
                         let connection = Connection::new(ctx.clone(), self.info.clone(), stream, address, admitted);
                         connections.spawn(connection.run(stop.clone()));
@@ -62,6 +68,15 @@ impl Listener {
             tracing::warn!(listener = %self.info.name, "connections cut at shutdown: their answers took too long");
         }
     }
+}
+
+/// Holds a connection over its address's rate unread, so that a client that connects again at once gains nothing, and
+/// closes it (KIP-612).
+async fn hold<C>(connection: C, held: HeldConnection, mut shutdown: watch::Receiver<bool>) {
+    if held.place.is_some() {
+        let _ = tokio::time::timeout(held.rest, super::stopped(&mut shutdown)).await;
+    }
+    drop(connection);
 }
 
 /// Pause after a failed accept, so that a broker without descriptors does not spin.

@@ -13,9 +13,12 @@ pub mod handlers;
 pub mod inbound;
 pub mod listener;
 pub mod metrics;
+pub mod mutations;
 pub mod operations;
 pub mod outbound;
+pub mod quota;
 pub mod reply;
+pub mod throttled;
 pub mod topics;
 
 use std::collections::BTreeMap;
@@ -39,6 +42,8 @@ use crate::replica::ReplicaManager;
 use budget::RequestBudget;
 use fetch_session::FetchSessions;
 use metrics::ServerMetrics;
+use mutations::Mutator;
+use quota::{Charge, Payer, Quotas};
 
 /// Everything a handler may use. Built once by `broker.rs`; shared by all connections.
 pub struct Ctx {
@@ -64,6 +69,8 @@ pub struct Ctx {
     pub sessions: FetchSessions,
     /// Connections, counted.
     pub connections: connection_limits::ConnectionLimits,
+    /// Client quotas, in effect.
+    pub quotas: Arc<Quotas>,
     /// Bytes of requests in work.
     pub request_budget: RequestBudget,
     /// Producer ids handed to this node by the controller.
@@ -104,13 +111,15 @@ pub struct Peer {
     pub listener: Arc<ListenerInfo>,
     /// Its address.
     pub address: SocketAddr,
+    /// Its part in client quotas.
+    pub payer: Payer,
     software: Option<(StrBytes, StrBytes)>,
 }
 
 impl Peer {
     /// A peer that has said nothing yet.
     pub fn new(listener: Arc<ListenerInfo>, address: SocketAddr) -> Self {
-        Peer { listener, address, software: None }
+        Peer { listener, address, payer: Payer::default(), software: None }
     }
 
     /// Keeps the name and version the client gave in ApiVersions (KIP-511). They are copied: the strings are slices of
@@ -146,4 +155,18 @@ pub struct RequestContext {
     pub address: SocketAddr,
     /// Size of the request in bytes.
     pub request_bytes: usize,
+    /// What quotas charge it; none when nothing limits its client.
+    pub charge: Option<Arc<Charge>>,
+}
+
+impl RequestContext {
+    /// How long the answer tells the client to rest; request time is counted up to here.
+    pub fn throttle_time_ms(&self) -> i32 {
+        self.charge.as_ref().map_or(0, |charge| charge.settle())
+    }
+
+    /// Who pays for changes of topics; versions from `strict_from` on are refused what is over the quota.
+    pub fn mutator(&self, strict_from: i16) -> Mutator<'_> {
+        Mutator { charge: self.charge.as_deref(), is_strict: self.version >= strict_from }
+    }
 }

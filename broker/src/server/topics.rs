@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemark_core::metadata::reply::TopicResult;
 use tidemark_core::metadata::{
-    ClusterImage, Command, Failure, NewPartitions, NewTopic, Reply, decide, placement,
+    ClusterImage, Command, Failure, NewPartitions, NewTopic, Reply, TopicKey, decide, placement,
 };
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, TopicId};
@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::Ctx;
 use super::error::of_submit;
+use super::mutations::{self, Admission, Mutator};
+use super::quota::Charge;
 
 /// Bound on waiting for a committed change to reach this node's own partitions; far above what one node needs.
 const APPLY_TIME_MAX: Duration = Duration::from_secs(30);
@@ -44,14 +46,12 @@ pub async fn create(
     ctx: &Ctx,
     requests: Vec<TopicRequest>,
     validate_only: bool,
+    mutator: Mutator<'_>,
 ) -> Result<Vec<TopicResult>, Failure> {
     let image = ctx.image();
     let topics = requests.into_iter().map(|request| choose(ctx, &image, request)).collect();
     let command = Command::CreateTopics { topics, statics: ctx.statics() };
-    match run(ctx, &image, command, validate_only).await? {
-        Reply::TopicsCreated(results) => Ok(results),
-        other => Err(unexpected(&other)),
-    }
+    change(ctx, &image, command, validate_only, mutator).await
 }
 
 /// Draws the identity of a topic and places its replicas.
@@ -108,6 +108,7 @@ pub async fn add_partitions(
     ctx: &Ctx,
     requests: Vec<GrowRequest>,
     validate_only: bool,
+    mutator: Mutator<'_>,
 ) -> Result<Vec<TopicResult>, Failure> {
     let image = ctx.image();
     let topics = requests
@@ -120,10 +121,7 @@ pub async fn add_partitions(
             NewPartitions { topic, count, manual, placement }
         })
         .collect();
-    match run(ctx, &image, Command::CreatePartitions { topics }, validate_only).await? {
-        Reply::PartitionsCreated(results) => Ok(results),
-        other => Err(unexpected(&other)),
-    }
+    change(ctx, &image, Command::CreatePartitions { topics }, validate_only, mutator).await
 }
 
 fn place_more(
@@ -138,6 +136,35 @@ fn place_more(
     }
     let seed = topic.id.0.as_u64_pair().1;
     placement::place(image, existing, added, topic.replication_factor(), seed).unwrap_or_default()
+}
+
+/// Deletes topics.
+pub async fn delete(
+    ctx: &Ctx,
+    topics: Vec<TopicKey>,
+    mutator: Mutator<'_>,
+) -> Result<Vec<TopicResult>, Failure> {
+    change(ctx, &ctx.image(), Command::DeleteTopics { topics }, false, mutator).await
+}
+
+/// Runs a change of topics, without those that a quota refuses.
+async fn change(
+    ctx: &Ctx,
+    image: &ClusterImage,
+    mut command: Command,
+    validate_only: bool,
+    mutator: Mutator<'_>,
+) -> Result<Vec<TopicResult>, Failure> {
+    let admission = mutations::admit(image, &mut command, mutator);
+    if admission.as_ref().is_some_and(Admission::is_nothing_left) {
+        return Ok(admission.map_or_else(Vec::new, |admission| admission.merge(Vec::new())));
+    }
+    let reply = run(ctx, image, command, validate_only).await?;
+    let results = mutations::topic_results(reply).map_err(|other| unexpected(&other))?;
+    Ok(match admission {
+        Some(admission) => admission.merge(results),
+        None => results,
+    })
 }
 
 /// Proposes a command and waits until this node has applied it; for `validate_only` only decides it.
@@ -168,7 +195,8 @@ pub fn unexpected(reply: &Reply) -> Failure {
 }
 
 /// Creates the topics that a client named in Metadata and that do not exist; failures show in the answer that follows.
-pub async fn auto_create(ctx: &Arc<Ctx>, names: Vec<String>) {
+/// They count as any, but none is refused: Metadata cannot say so.
+pub async fn auto_create(ctx: &Arc<Ctx>, names: Vec<String>, charge: Option<&Charge>) {
     let requests = names
         .into_iter()
         .filter(|name| !is_internal(name) && *name != "__cluster_metadata")
@@ -183,7 +211,7 @@ pub async fn auto_create(ctx: &Arc<Ctx>, names: Vec<String>) {
     if requests.is_empty() {
         return;
     }
-    match create(ctx, requests, false).await {
+    match create(ctx, requests, false, Mutator { charge, is_strict: false }).await {
         Ok(results) => {
             for result in results {
                 match (&result.name, &result.result) {

@@ -59,6 +59,15 @@ pub struct BrokerSettings {
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_cache_slots: i32,
 
+    /// `quota.window.num`.
+    pub quota_window_num: i32,
+    /// `quota.window.size.seconds`.
+    pub quota_window_size_seconds: i32,
+    /// `controller.quota.window.num`.
+    pub controller_quota_window_num: i32,
+    /// `controller.quota.window.size.seconds`.
+    pub controller_quota_window_size_seconds: i32,
+
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
     /// `log.cleaner.enable`.
@@ -147,6 +156,10 @@ impl BrokerSettings {
             max_connections_per_ip: values.number("max.connections.per.ip"),
             fetch_max_bytes: values.number("fetch.max.bytes"),
             fetch_session_cache_slots: values.number("max.incremental.fetch.session.cache.slots"),
+            quota_window_num: values.number("quota.window.num"),
+            quota_window_size_seconds: values.number("quota.window.size.seconds"),
+            controller_quota_window_num: values.number("controller.quota.window.num"),
+            controller_quota_window_size_seconds: values.number("controller.quota.window.size.seconds"),
             log_retention_check_interval_ms: values.number("log.retention.check.interval.ms"),
             log_cleaner_enable: values.boolean("log.cleaner.enable"),
             log_cleaner_threads: values.number("log.cleaner.threads"),

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use tidemark_protocol::error_code::ErrorCode;
 
@@ -46,6 +48,9 @@ pub struct QuotaEntity(pub BTreeMap<EntityType, Option<String>>);
 
 /// Quotas of one entity by key.
 pub type Quotas = BTreeMap<String, f64>;
+
+/// Quotas of all entities.
+pub type QuotaMap = OrdMap<QuotaEntity, Arc<Quotas>>;
 
 /// What a quota limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +146,7 @@ impl fmt::Display for QuotaEntity {
 
 /// The quota of this key that holds for a client, and the entity it was set for: the closest one wins.
 pub fn quota_of<'a>(
-    image: &'a ClusterImage,
+    quotas: &'a QuotaMap,
     user: &str,
     client_id: &str,
     key: QuotaKey,
@@ -160,9 +165,8 @@ pub fn quota_of<'a>(
     order.into_iter().find_map(|(user, client_id)| {
         let part = |kind, name: Option<Option<&str>>| name.map(|name| (kind, name.map(ToOwned::to_owned)));
         let parts = [part(EntityType::User, user), part(EntityType::ClientId, client_id)];
-        let (entity, quotas) =
-            image.quotas.get_key_value(&QuotaEntity(parts.into_iter().flatten().collect()))?;
-        Some((entity, *quotas.get(key.name())?))
+        let (entity, values) = quotas.get_key_value(&QuotaEntity(parts.into_iter().flatten().collect()))?;
+        Some((entity, *values.get(key.name())?))
     })
 }
 

@@ -14,7 +14,7 @@ use tidemark_protocol::types::{
 };
 use uuid::Uuid;
 
-use super::client_quota::{QuotaEntity, Quotas};
+use super::client_quota::QuotaMap;
 
 /// A list of brokers, shared between a partition's fields and between images.
 pub type BrokerIds = Arc<[BrokerId]>;
@@ -38,7 +38,7 @@ pub struct ClusterImage {
     /// Overrides by resource; a resource without overrides has no entry.
     pub configs: OrdMap<ConfigResource, ConfigMap>,
     /// Client quotas; an entity without any has no entry.
-    pub quotas: OrdMap<QuotaEntity, Arc<Quotas>>,
+    pub quotas: QuotaMap,
     /// Finalised feature levels (KIP-584).
     pub features: OrdMap<String, i16>,
     /// First producer id that no broker was given.

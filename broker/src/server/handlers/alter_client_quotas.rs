@@ -38,6 +38,9 @@ pub async fn handle(
         Ok(other) => vec![Err(topics::unexpected(&other)); entities.len()],
         Err(failure) => vec![Err(failure); entities.len()],
     };
+    if !request.validate_only {
+        ctx.quotas.apply(&ctx.image()).await;
+    }
     let answers: BTreeMap<Entity, Result<(), Failure>> = entities.into_iter().zip(results).collect();
     AlterClientQuotasResponse::default().with_entries(answers.into_iter().map(answer).collect())
 }

@@ -8,14 +8,17 @@ use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::dispatch::words;
 use super::super::topics::{self, GrowRequest};
 use super::super::{Ctx, RequestContext};
+
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM: i16 = 3;
 
 /// Adds the partitions and answers once this node serves them.
 pub async fn handle(
     ctx: Arc<Ctx>,
-    _: RequestContext,
+    context: RequestContext,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
@@ -29,7 +32,14 @@ pub async fn handle(
             GrowRequest { topic: topic.name.to_string(), count: topic.count, manual }
         })
         .collect();
-    let results = match topics::add_partitions(&ctx, asked, request.validate_only).await {
+    let results = match topics::add_partitions(
+        &ctx,
+        asked,
+        request.validate_only,
+        context.mutator(STRICT_FROM),
+    )
+    .await
+    {
         Ok(results) => names
             .into_iter()
             .zip(results)
@@ -47,5 +57,5 @@ fn refused(name: TopicName, code: ErrorCode, message: &str) -> CreatePartitionsT
     CreatePartitionsTopicResult::default()
         .with_name(name)
         .with_error_code(code.code())
-        .with_error_message(Some(text(message)))
+        .with_error_message(words(message))
 }

@@ -13,16 +13,24 @@ use tidemark_core::metadata::reply::{TopicResult, TopicShape};
 use tidemark_core::metadata::topic_config;
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::dispatch::{text, words};
 use super::super::topics::{self, TopicRequest};
 use super::super::{Ctx, RequestContext};
 
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM: i16 = 6;
+
 /// Creates the topics and answers once this node serves them.
-pub async fn handle(ctx: Arc<Ctx>, _: RequestContext, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub async fn handle(
+    ctx: Arc<Ctx>,
+    context: RequestContext,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let overrides: Vec<BTreeMap<String, String>> = request.topics.iter().map(overrides).collect();
     let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let asked = request.topics.into_iter().map(topic_request).collect();
-    let results = match topics::create(&ctx, asked, request.validate_only).await {
+    let results = match topics::create(&ctx, asked, request.validate_only, context.mutator(STRICT_FROM)).await
+    {
         Ok(results) => results
             .into_iter()
             .zip(names)
@@ -70,6 +78,7 @@ fn answer(
         Ok(TopicShape { partitions, replication_factor }) => CreatableTopicResult::default()
             .with_name(name)
             .with_topic_id(result.id.0)
+            .with_error_message(None)
             .with_num_partitions(partitions)
             .with_replication_factor(replication_factor)
             .with_configs(Some(effective(ctx, overrides, replication_factor))),
@@ -81,7 +90,7 @@ fn refused(name: TopicName, code: ErrorCode, message: &str) -> CreatableTopicRes
     CreatableTopicResult::default()
         .with_name(name)
         .with_error_code(code.code())
-        .with_error_message(Some(text(message)))
+        .with_error_message(words(message))
         .with_num_partitions(-1)
         .with_replication_factor(-1)
 }

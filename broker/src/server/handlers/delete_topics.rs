@@ -7,15 +7,17 @@ use std::sync::Arc;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 use tidemark_core::metadata::reply::TopicResult;
-use tidemark_core::metadata::{Command, Failure, Reply, TopicKey};
+use tidemark_core::metadata::{Failure, TopicKey};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::TopicId;
 
-use super::super::dispatch::text;
+use super::super::dispatch::{text, words};
 use super::super::{Ctx, RequestContext, topics};
 
 /// First version that knows the error of a broker that deletes no topics.
 const DELETION_DISABLED_FROM: i16 = 3;
+/// First version that knows THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_FROM: i16 = 5;
 
 /// Deletes the topics and answers once this node holds them no longer.
 pub async fn handle(
@@ -36,14 +38,12 @@ pub async fn handle(
             .collect()
     };
     let results = if ctx.settings().delete_topic_enable {
-        let command = Command::DeleteTopics { topics: keys.clone() };
-        topics::run(&ctx, &ctx.image(), command, false).await
+        topics::delete(&ctx, keys.clone(), context.mutator(STRICT_FROM)).await
     } else {
         Err(disabled(context.version))
     };
     let responses = match results {
-        Ok(Reply::TopicsDeleted(results)) => results.into_iter().map(answer).collect(),
-        Ok(_) => Vec::new(),
+        Ok(results) => results.into_iter().map(answer).collect(),
         Err(failure) => keys.into_iter().map(|key| refused(key, &failure)).collect(),
     };
     DeleteTopicsResponse::default().with_responses(responses)
@@ -65,7 +65,7 @@ fn answer(result: TopicResult) -> DeletableTopicResult {
     match result.result {
         Ok(_) => answer,
         Err(failure) => {
-            answer.with_error_code(failure.code.code()).with_error_message(Some(text(&failure.message)))
+            answer.with_error_code(failure.code.code()).with_error_message(words(&failure.message))
         }
     }
 }
@@ -75,5 +75,5 @@ fn refused(key: TopicKey, failure: &Failure) -> DeletableTopicResult {
         TopicKey::Name(name) => DeletableTopicResult::default().with_name(Some(TopicName(text(&name)))),
         TopicKey::Id(id) => DeletableTopicResult::default().with_topic_id(id.0),
     };
-    answer.with_error_code(failure.code.code()).with_error_message(Some(text(&failure.message)))
+    answer.with_error_code(failure.code.code()).with_error_message(words(&failure.message))
 }

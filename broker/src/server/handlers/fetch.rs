@@ -42,6 +42,9 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: FetchReques
     let max_bytes = if context.version < 3 { i32::MAX } else { request.max_bytes };
     let max_bytes =
         usize::try_from(max_bytes).unwrap_or(0).min(usize::try_from(settings.fetch_max_bytes).unwrap_or(0));
+    // What the quota does not allow in a whole window could never leave.
+    let max_bytes =
+        context.charge.as_ref().map_or(max_bytes, |charge| max_bytes.min(charge.fetch_bytes_max()));
     let wanted = Wanted {
         version: context.version,
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
@@ -51,6 +54,9 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: FetchReques
     let targets: Vec<Target> = fetching.targets.iter().map(|target| Target::resolve(&ctx, target)).collect();
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let round = read_enough(&ctx, &targets, wanted, max_wait).await;
+    if context.charge.as_ref().is_some_and(|charge| !charge.fetched(round.bytes)) {
+        return answer::withheld(&context, ctx.sessions.give_up(&fetching));
+    }
     answer::encode(&ctx, &context, &fetching, &targets, round)
 }
 

@@ -11,6 +11,7 @@ use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use tidemark_protocol::error_code::ErrorCode;
 
 use super::super::dispatch::text;
+use super::super::mutations::Mutator;
 use super::super::topics::{self, TopicRequest};
 use super::super::{Ctx, RequestContext};
 use crate::coordinator::group::OFFSETS_TOPIC;
@@ -101,7 +102,7 @@ async fn create_if_missing(ctx: &Ctx) {
             ],
         }
     };
-    let results = match topics::create(ctx, vec![request], false).await {
+    let results = match topics::create(ctx, vec![request], false, Mutator::default()).await {
         Ok(results) => results,
         Err(failure) => return tracing::warn!(topic = OFFSETS_TOPIC, %failure, "could not be created"),
     };

@@ -36,7 +36,8 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: MetadataReq
         }
         let may_create = context.version < AUTO_CREATE_FLAG_FROM || request.allow_auto_topic_creation;
         if may_create && ctx.settings().auto_create_topics {
-            create_missing(&ctx, asked.iter().filter_map(|topic| topic.name.as_ref())).await;
+            let names = asked.iter().filter_map(|topic| topic.name.as_ref());
+            create_missing(&ctx, &context, names).await;
         }
     }
     let image = ctx.image();
@@ -58,12 +59,12 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: MetadataReq
         .with_cluster_authorized_operations(operations::if_asked(cluster_operations, operations::CLUSTER))
 }
 
-async fn create_missing(ctx: &Arc<Ctx>, names: impl Iterator<Item = &TopicName>) {
+async fn create_missing(ctx: &Arc<Ctx>, context: &RequestContext, names: impl Iterator<Item = &TopicName>) {
     let image = ctx.image();
     let missing: Vec<String> =
         names.filter(|name| image.topic(name).is_none()).map(|name| name.to_string()).collect();
     if !missing.is_empty() {
-        topics::auto_create(ctx, missing).await;
+        topics::auto_create(ctx, missing, context.charge.as_deref()).await;
     }
 }
 

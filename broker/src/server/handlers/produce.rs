@@ -59,6 +59,9 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
         -1 => Some(Acks::All),
         _ => None,
     };
+    if let Some(charge) = &context.charge {
+        charge.produced(context.request_bytes);
+    }
     let now_ms = ctx.clock.now().wall_ms;
     let request_error = refuse_request(&request, acks);
     let mut checked = Vec::new();
@@ -100,7 +103,9 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
             )
         })
         .collect();
-    let response = ProduceResponse::default().with_responses(responses);
+    let response = ProduceResponse::default()
+        .with_responses(responses)
+        .with_throttle_time_ms(context.throttle_time_ms());
     encode(ApiKey::Produce, context.version, context.correlation_id, &response)
 }
 

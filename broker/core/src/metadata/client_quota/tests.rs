@@ -5,10 +5,12 @@ use crate::metadata::command::Command;
 use crate::metadata::decide;
 use crate::metadata::reply::Reply;
 
-const USER: &[(&str, Option<&str>)] = &[("user", Some("u"))];
-const ADDRESS: &[(&str, Option<&str>)] = &[("ip", Some("1.2.3.4"))];
+type Parts<'a> = &'a [(&'a str, Option<&'a str>)];
 
-fn item(entity: &[(&str, Option<&str>)], ops: &[(&str, Option<f64>)]) -> QuotaAlteration {
+const USER: Parts<'_> = &[("user", Some("u"))];
+const ADDRESS: Parts<'_> = &[("ip", Some("1.2.3.4"))];
+
+fn item(entity: Parts<'_>, ops: &[(&str, Option<f64>)]) -> QuotaAlteration {
     QuotaAlteration {
         entity: entity.iter().map(|(kind, name)| ((*kind).to_owned(), name.map(ToOwned::to_owned))).collect(),
         ops: ops.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect(),
@@ -35,11 +37,11 @@ fn run(image: &mut ClusterImage, items: Vec<QuotaAlteration>) -> Vec<String> {
         .collect()
 }
 
-fn set(entity: &[(&str, Option<&str>)], key: &str, value: f64) -> String {
+fn set(entity: Parts<'_>, key: &str, value: f64) -> String {
     run(&mut ClusterImage::default(), vec![item(entity, &[(key, Some(value))])]).remove(0)
 }
 
-fn with(quotas: &[(&[(&str, Option<&str>)], &str, f64)]) -> ClusterImage {
+fn with(quotas: &[(Parts<'_>, &str, f64)]) -> ClusterImage {
     let mut image = ClusterImage::default();
     for (entity, key, value) in quotas {
         assert_eq!(run(&mut image, vec![item(entity, &[(key, Some(*value))])]), [""]);
@@ -49,7 +51,7 @@ fn with(quotas: &[(&[(&str, Option<&str>)], &str, f64)]) -> ClusterImage {
 
 #[test]
 fn entities_are_refused_in_kafkas_words() {
-    let refused = |entity: &[(&str, Option<&str>)]| set(entity, "producer_byte_rate", 5.0);
+    let refused = |entity: Parts<'_>| set(entity, "producer_byte_rate", 5.0);
     assert_eq!(refused(&[]), "Invalid empty client quota entity");
     assert_eq!(refused(&[("group", Some("x"))]), "Unhandled client quota entity type: group");
     assert_eq!(refused(&[("user", Some(""))]), "Empty user not supported");
@@ -134,7 +136,7 @@ fn the_closest_quota_holds() {
     let (user, client) = (("user", Some("u")), ("client-id", Some("c")));
     let (any_user, any_client) = (("user", None), ("client-id", None));
     // From the closest to the farthest; each is removed in turn.
-    let order: [&[(&str, Option<&str>)]; 8] = [
+    let order: [Parts<'_>; 8] = [
         &[user, client],
         &[user, any_client],
         &[user],
@@ -148,17 +150,17 @@ fn the_closest_quota_holds() {
         order.iter().zip(1..).map(|(entity, n)| (*entity, "producer_byte_rate", f64::from(n))).collect();
     let mut image = with(&quotas);
     for (entity, expected) in order.iter().zip(1..) {
-        let found = quota_of(&image, "u", "c", QuotaKey::ProducerByteRate).map(|(_, value)| value);
+        let found = quota_of(&image.quotas, "u", "c", QuotaKey::ProducerByteRate).map(|(_, value)| value);
         assert_eq!(found, Some(f64::from(expected)));
         run(&mut image, vec![item(entity, &[("producer_byte_rate", None)])]);
     }
-    assert_eq!(quota_of(&image, "u", "c", QuotaKey::ProducerByteRate), None);
+    assert_eq!(quota_of(&image.quotas, "u", "c", QuotaKey::ProducerByteRate), None);
 }
 
 #[test]
 fn an_entity_without_the_key_is_passed_over() {
     let image = with(&[(USER, "consumer_byte_rate", 1.0), (&[("user", None)], "producer_byte_rate", 2.0)]);
-    let found = quota_of(&image, "u", "c", QuotaKey::ProducerByteRate).map(|(_, value)| value);
+    let found = quota_of(&image.quotas, "u", "c", QuotaKey::ProducerByteRate).map(|(_, value)| value);
     assert_eq!(found, Some(2.0));
 }
 

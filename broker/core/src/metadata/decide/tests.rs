@@ -7,6 +7,7 @@ use tidemark_protocol::types::TopicId;
 use uuid::Uuid;
 
 use super::*;
+use crate::metadata::client_quota::QuotaAlteration;
 use crate::metadata::command::{ConfigAlteration, ConfigOp, ConfigOpKind, NewTopic, TopicKey};
 use crate::metadata::image::{ConfigResource, Endpoint};
 use crate::metadata::placement;
@@ -114,7 +115,16 @@ fn any_command() -> impl Strategy<Value = Command> {
     let alteration = (name, config).prop_map(|(name, (key, value))| {
         alter(ConfigResource::Topic(name.to_owned()), &[(key, ConfigOpKind::Set, Some(value))])
     });
+    let quota = (prop::sample::select(vec!["user", "ip", "other"]), prop::option::of(0..3_i32));
+    let quota = quota.prop_map(|(kind, value)| Command::AlterClientQuotas {
+        items: vec![QuotaAlteration {
+            entity: vec![(kind.to_owned(), Some("x".to_owned())), ("client-id".to_owned(), None)],
+            ops: vec![("producer_byte_rate".to_owned(), value.map(f64::from))],
+            is_host_known: true,
+        }],
+    });
     prop_oneof![
+        1 => quota,
         3 => topics,
         1 => deletion,
         2 => alteration,

@@ -16,6 +16,15 @@ pub(super) fn refused(context: &RequestContext, code: ErrorCode) -> Reply {
     reply(encoder.finish(&[]))
 }
 
+/// Nothing for a client over its quota but how long it must rest.
+pub(super) fn withheld(context: &RequestContext, session_id: i32) -> Reply {
+    let (version, correlation_id) = (context.version, context.correlation_id);
+    let rest_ms = context.throttle_time_ms();
+    let encoder: FetchResponseEncoder<Part> =
+        FetchResponseEncoder::new(version, correlation_id, rest_ms, ErrorCode::None, session_id, 0);
+    reply(encoder.finish(&[]))
+}
+
 /// Encodes what was read; in an incremental session only what is news.
 pub(super) fn encode(
     ctx: &Ctx,
@@ -37,7 +46,7 @@ pub(super) fn encode(
     let mut encoder = FetchResponseEncoder::new(
         context.version,
         context.correlation_id,
-        0,
+        context.throttle_time_ms(),
         ErrorCode::None,
         fetching.session_id(),
         topics,
