@@ -27,15 +27,17 @@ step() {
   [ $status -eq 0 ] || FAILED+=("$name")
 }
 
-# waiting SUITE: the tests of a suite of others that wait for a part of the product.
-waiting() { awk -v suite="$1" '$1 == suite { print $2 }' tests/interop/excluded.txt; }
+# listed SUITE REASON: the tests of a suite of others that are listed for a reason, "waits for" or "races".
+listed() { grep -E "^$1 [^ ]+ — $2: " tests/interop/excluded.txt | cut -d' ' -f2; }
 
-# judge SUITE EXPECTED PRINTED: every test that passes on Apache Kafka has passed, but for those that wait for a part of the product;
-# and none of these passes by now, so that the list shrinks. A test that did not run has not passed.
+# judge SUITE EXPECTED PRINTED: every test that passes on Apache Kafka has passed, but for those that are listed; and none passes that
+# waits for a part of the product, so that the list shrinks. A test that did not run has not passed.
 judge() {
-  local suite=$1 expected=$2 printed=$3 missing early
-  missing=$(for name in $expected; do awk '$2 == "PASS" { print $1 }' "$PEERS/expected/$name.txt"; done | grep -vxFf <(waiting "$suite") | grep -vxFf <(awk '$2 ~ /^PASS/ { print $1 }' "$printed") || true)
-  early=$(awk '$2 ~ /^PASS/ { print $1 }' "$printed" | grep -xFf <(waiting "$suite") || true)
+  local suite=$1 expected=$2 printed=$3 passed missing early
+  passed=$(awk '$2 ~ /^PASS/ { print $1 }' "$printed")
+  missing=$(for name in $expected; do awk '$2 == "PASS" { print $1 }' "$PEERS/expected/$name.txt"; done |
+    grep -vxFf <(listed "$suite" "waits for"; listed "$suite" races) | grep -vxFf <(echo "$passed") || true)
+  early=$(listed "$suite" "waits for" | grep -xFf <(echo "$passed") || true)
   [ -z "$missing" ] || printf 'unexpected: %s passes on Apache Kafka and not here\n' $missing
   [ -z "$early" ] || printf 'unexpected: %s passes, so it no longer belongs into tests/interop/excluded.txt\n' $early
   [ -z "$missing$early" ] && echo "every test of $expected that waits for nothing passed"

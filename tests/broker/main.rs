@@ -6,6 +6,7 @@ mod effects;
 mod fetch;
 mod harness;
 mod logs;
+mod metadata;
 mod produce;
 mod quotas;
 mod storage;
