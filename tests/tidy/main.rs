@@ -65,7 +65,8 @@ fn modules_of_a_crate_import_each_other_without_circles() {
     let mut offenders = Vec::new();
     for krate in crate_dirs() {
         let graphs = modules::imports(&krate);
-        assert!(graphs.contains_key(""), "{krate} has modules that import each other");
+        let is_one_file = modules::count(&krate) <= 1;
+        assert!(is_one_file || graphs.contains_key(""), "imports within {krate} are not read");
         for (parent, graph) in graphs {
             let circles = modules::circles(&graph).into_iter();
             offenders.extend(circles.map(|circle| format!("{krate} {parent}: {circle}")));

@@ -11,14 +11,7 @@ pub type Graph = BTreeMap<String, BTreeSet<String>>;
 /// Imports between modules that stand side by side in a crate, by the module that holds them: `""` for the crate itself,
 /// else as in `partition::log_thread`. A folder counts as one module towards those beside it. Tests may look anywhere.
 pub fn imports(krate: &str) -> BTreeMap<String, Graph> {
-    let src = root().join(krate).join("src");
-    let mut files = Vec::new();
-    walk(&src, &mut files);
-    let modules: Vec<(Vec<String>, PathBuf)> = files
-        .into_iter()
-        .filter(|file| !file.strip_prefix(&src).expect("walked from src").to_string_lossy().contains("test"))
-        .map(|file| (module_path(&src, &file), file))
-        .collect();
+    let modules = modules_of(krate);
     let known: BTreeSet<&[String]> = modules.iter().flat_map(|(path, _)| prefixes(path)).collect();
     let mut graphs: BTreeMap<String, Graph> = BTreeMap::new();
     for (module, file) in &modules {
@@ -32,6 +25,22 @@ pub fn imports(krate: &str) -> BTreeMap<String, Graph> {
         }
     }
     graphs
+}
+
+/// How many files of a crate are no tests.
+pub fn count(krate: &str) -> usize {
+    modules_of(krate).len()
+}
+
+fn modules_of(krate: &str) -> Vec<(Vec<String>, PathBuf)> {
+    let src = root().join(krate).join("src");
+    let mut files = Vec::new();
+    walk(&src, &mut files);
+    files
+        .into_iter()
+        .filter(|file| !file.strip_prefix(&src).expect("walked from src").to_string_lossy().contains("test"))
+        .map(|file| (module_path(&src, &file), file))
+        .collect()
 }
 
 /// `broker/src/partition/inbox.rs` is `[partition, inbox]`.
