@@ -8,6 +8,7 @@ use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryDat
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use tidemark_tests::client::Client;
 
 use crate::harness::{TestBroker, batch, produce_request, text, values_from};
@@ -181,6 +182,10 @@ fn create(client: &mut Client, version: i16, topics: &[(&str, i32)]) -> (i32, Ve
     });
     let request = kafka::CreateTopicsRequest::default().with_topics(topics.collect()).with_timeout_ms(10_000);
     let answer: kafka::CreateTopicsResponse = client.call(ApiKey::CreateTopics, version, &request).unwrap();
+    for topic in &answer.topics {
+        let is_mute = [NONE, THROTTLING_QUOTA_EXCEEDED].contains(&topic.error_code);
+        assert_eq!(topic.error_message.is_none(), is_mute, "{topic:?}");
+    }
     (answer.throttle_time_ms, answer.topics.iter().map(|topic| topic.error_code).collect())
 }
 
@@ -210,6 +215,20 @@ fn topics_beyond_the_mutation_quota_are_refused_one_by_one() {
     assert_eq!((refused.error_code, &refused.error_message), (THROTTLING_QUOTA_EXCEEDED, &None));
     assert!(answer.throttle_time_ms > 2000, "eighteen partitions were added: {}", answer.throttle_time_ms);
     assert_eq!(create(&mut broker.client().named("other"), 7, &[("d", 50)]), (0, vec![NONE]));
+}
+
+#[test]
+fn topics_made_on_first_use_count_and_are_not_refused() {
+    let settings = [SETTINGS, &["kafka.auto.create.topics.enable=true", "kafka.num.partitions=9"]].concat();
+    let broker = TestBroker::start(&settings);
+    set(&broker, &[("client-id", Some("slow"))], "controller_mutation_rate", Some(1.0));
+    let topic = MetadataRequestTopic::default().with_name(Some(kafka::TopicName(text("new"))));
+    let request =
+        kafka::MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(true);
+    let mut slow = broker.client().named("slow");
+    let answer: kafka::MetadataResponse = slow.call(ApiKey::Metadata, 9, &request).unwrap();
+    assert_eq!((answer.topics[0].error_code, answer.topics[0].partitions.len()), (NONE, 9));
+    assert!((6000..=7000).contains(&answer.throttle_time_ms), "{}", answer.throttle_time_ms);
 }
 
 #[test]

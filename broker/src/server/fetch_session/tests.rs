@@ -48,6 +48,20 @@ fn an_incremental_request_names_only_what_changed() {
 }
 
 #[test]
+fn an_answer_without_partitions_ends_a_session_just_opened_and_no_other() {
+    let sessions = FetchSessions::new(10, 7);
+    let opened = sessions.begin(&request(0, 0, &[(0, 5)]), V12, at(0)).unwrap();
+    assert_eq!((sessions.give_up(&opened), sessions.len()), (0, 0));
+    let opened = sessions.begin(&request(0, 0, &[(0, 5)]), V12, at(1)).unwrap();
+    let id = opened.session_id();
+    opened.tell(&[told(5, false)]);
+    let going_on = sessions.begin(&request(id, 1, &[]), V12, at(2)).unwrap();
+    assert_eq!((sessions.give_up(&going_on), sessions.len()), (id, 1));
+    let next = sessions.begin(&request(id, 2, &[]), V12, at(3)).unwrap();
+    assert_eq!(offsets(&next), [(0, 5)]);
+}
+
+#[test]
 fn served_partitions_move_to_the_end() {
     let sessions = FetchSessions::new(10, 1);
     let first = sessions.begin(&request(0, 0, &[(0, 0), (1, 0)]), V12, at(0)).unwrap();

@@ -235,3 +235,12 @@ fn the_default_of_addresses_is_each_ones_own() {
         |address: [u8; 4]| (0..10).filter(|_| limited.quotas.connected(address.into()).is_ok()).count();
     assert_eq!([count(ADDRESS), count([10, 0, 0, 2]), count([10, 0, 0, 3])], [3, 1, 1]);
 }
+
+#[test]
+fn a_host_s_quota_is_that_of_its_address() {
+    let quota = Some((QuotaKey::ConnectionCreationRate, 1.0));
+    let limited = Limited::new().set(&[(EntityType::Ip, Some("localhost"))], quota);
+    let loopback: [IpAddr; 2] = [[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+    let served = loopback.map(|address| (0..5).filter(|_| limited.quotas.connected(address).is_ok()).count());
+    assert!(served.contains(&1), "whichever address the system gives first: {served:?}");
+}
