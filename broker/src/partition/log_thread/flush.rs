@@ -19,9 +19,12 @@ use crate::partition::writer::OpenLog;
 const SYNC_SIDE_BY_SIDE: usize = crate::runtime::SYNC_THREADS;
 /// Beyond so many files one sync of the file system costs less than one each.
 const SYNC_FILESYSTEM_ABOVE: usize = 32;
-/// A sync of the file system that takes longer has other people's data to write: side by side is better then, …
+/// A sync of the file system that takes longer has other people's data to write, …
 const SYNC_FILESYSTEM_SLOW: Duration = Duration::from_millis(500);
-/// … for this long.
+/// … unless the syncs it stands for are so many that each would have to be shorter than this side by side, which is what
+/// one takes on a busy disk. A new log alone wants five: three files and two directories.
+const SYNC_ONE: Duration = Duration::from_millis(1);
+/// After a slow one, side by side is better for this long.
 const SYNC_FILESYSTEM_PAUSE: Duration = Duration::from_secs(10);
 /// A round with no more inputs than this syncs its one file on the log thread: a producer that waits for each answer
 /// gains nothing from a free log thread, and two thread switches are spared.
@@ -178,7 +181,8 @@ impl LogThread {
         self.flushes.in_flight -= flushes.len();
         self.directory.metrics.flushes.add(1);
         self.directory.metrics.flush_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        if flushes.len() > 1 && took > SYNC_FILESYSTEM_SLOW {
+        let syncs = flushes.iter().map(|(_, flush)| flush.files.len() + flush.dirs.len()).sum();
+        if flushes.len() > 1 && is_slow(syncs, took) {
             self.flushes.filesystem_from = now.mono + SYNC_FILESYSTEM_PAUSE;
         }
         let healthy = self.directory.failure().is_none();
@@ -243,3 +247,11 @@ impl LogThread {
         self.directory.failure().is_none()
     }
 }
+
+/// Whether a sync of the file system took longer than `syncs` of single files side by side would.
+fn is_slow(syncs: usize, took: Duration) -> bool {
+    took > SYNC_FILESYSTEM_SLOW.max(SYNC_ONE * u32::try_from(syncs).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;
