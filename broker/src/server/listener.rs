@@ -19,9 +19,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens a bound port to clients.
+    /// Opens a bound port to clients. `backlog` is how many of them the kernel keeps waiting, if it is above our minimum.
     pub fn open(name: &str, port: BoundPort, backlog: i32) -> io::Result<Self> {
-        Ok(Listener { socket: port.listen(backlog)?, info: Arc::new(ListenerInfo { name: name.to_owned() }) })
+        let socket = port.listen(backlog.max(BACKLOG_MIN))?;
+        Ok(Listener { socket, info: Arc::new(ListenerInfo { name: name.to_owned() }) })
     }
 
     /// Accepts until `shutdown`, then waits a bounded time for the connections to finish their answers.
@@ -81,3 +82,7 @@ async fn hold<C>(connection: C, held: HeldConnection, mut shutdown: watch::Recei
 
 /// Pause after a failed accept, so that a broker without descriptors does not spin.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// After a restart all clients come at once, and each that finds the queue full tries again only after a second: Kafka's
+/// default of 50 is full in the time a busy machine takes to switch threads. The kernel has its own limit (somaxconn).
+const BACKLOG_MIN: i32 = 1024;
