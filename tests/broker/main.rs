@@ -1,6 +1,7 @@
 //! Bad days of a broker, each as a truth: brokers of this process, on temporary directories and simulated disks, spoken
 //! to over TCP with every byte known.
 
+mod answers;
 mod configs;
 mod effects;
 mod fetch;

@@ -37,7 +37,6 @@ const CIRCLES: &[&str] = &[
     "broker/core metadata: image ⇄ record",
     "broker/core metadata: image ⇄ reply",
     "broker/core metadata: record ⇄ reply",
-    "broker server: dispatch ⇄ handlers",
 ];
 
 /// Reports every offender at once.

@@ -7,11 +7,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 use tidemark_protocol::api::{Api, ApiKey};
 use tidemark_protocol::request::{RequestHeader, decode_body};
 use tidemark_protocol::response::encode_response;
 
+use super::answer::encode;
 use super::handlers::*;
 use super::reply::Reply;
 use super::throttled::Throttled;
@@ -172,32 +173,4 @@ fn api_versions(request: Request<'_>, peer: &mut Peer) -> Started {
     let answer = api_versions::handle(request.ctx, peer, version, &body)
         .with_throttle_time_ms(request.context.throttle_time_ms());
     Started::Ready(encode(key, version, correlation_id, &answer))
-}
-
-/// Encodes an answer.
-pub fn encode<R: Encodable + HeaderVersion>(
-    key: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    answer: &R,
-) -> Reply {
-    match encode_response(key, version, correlation_id, answer) {
-        Ok(frame) => Reply::Frame(frame),
-        Err(error) => {
-            // A field that this version cannot carry: a bug of ours that a test must find; the client sees a lost
-            // connection rather than a wrong answer.
-            tracing::error!(?key, version, %error, "an answer could not be encoded");
-            Reply::Close
-        }
-    }
-}
-
-/// The words of a failure for an answer; null for a failure without.
-pub fn words(message: &str) -> Option<StrBytes> {
-    (!message.is_empty()).then(|| text(message))
-}
-
-/// A string for an answer.
-pub fn text(value: &str) -> StrBytes {
-    StrBytes::from_string(value.to_owned())
 }

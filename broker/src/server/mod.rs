@@ -2,6 +2,7 @@
 //!
 //! A request's way: `connection` (bytes, order) → `dispatch` (which handler) → `handlers/*` (what it means) → `reply`.
 
+pub mod answer;
 pub mod budget;
 pub mod configs;
 pub mod connection;

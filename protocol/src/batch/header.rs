@@ -24,6 +24,8 @@ pub const LENGTH_END: usize = 12;
 /// The message format served.
 pub const MAGIC: i8 = 2;
 
+/// What no format goes below: then the bytes are no batch of any version.
+const MIN_MESSAGE_LENGTH: i32 = 14;
 /// Smallest value of the length field: a header without records.
 const MIN_BATCH_LENGTH: i32 = (HEADER_LEN - LENGTH_END) as i32;
 const MAGIC_AT: usize = 16;
@@ -110,10 +112,10 @@ impl BatchHeader {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
         if let (Some(length), Some(&magic)) = (bytes.get(8..LENGTH_END), bytes.get(MAGIC_AT)) {
-            if magic as i8 != MAGIC {
+            let batch_length = i32::from_be_bytes(length.try_into().expect("four bytes were sliced"));
+            if magic as i8 != MAGIC && batch_length >= MIN_MESSAGE_LENGTH {
                 return Err(BatchError::Magic { magic: magic as i8 });
             }
-            let batch_length = i32::from_be_bytes(length.try_into().expect("four bytes were sliced"));
             if batch_length < MIN_BATCH_LENGTH {
                 return Err(BatchError::Length { batch_length });
             }

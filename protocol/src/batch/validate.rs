@@ -149,7 +149,7 @@ fn only_batch(records: Bytes, version: i16) -> Result<RecordBatch, Rejected> {
             format!("Produce requests with version {version} are not allowed to use ZStandard compression");
         return Err(Rejected::new(ErrorCode::UnsupportedCompressionType, text));
     }
-    nothing_follows(batches, records.len(), version)?;
+    nothing_follows(batches, version)?;
     Ok(RecordBatch { header, bytes: records.slice(range) })
 }
 
@@ -167,16 +167,13 @@ fn not_a_batch(error: BatchError, version: i16) -> Rejected {
     }
 }
 
-/// Another batch after the first is refused by name, anything else as corrupt.
-fn nothing_follows(mut batches: BatchIter<'_>, len: usize, version: i16) -> Result<(), Rejected> {
+/// Another batch after the first is refused by name. The beginning of one is cut off, as Kafka does.
+fn nothing_follows(mut batches: BatchIter<'_>, version: i16) -> Result<(), Rejected> {
     match batches.next() {
         Some(Ok(_)) => Err(Rejected::invalid(format!(
             "Produce requests with version {version} are only allowed to contain exactly one record batch"
         ))),
         Some(Err(error)) => Err(Rejected::corrupt(error.to_string())),
-        None if batches.position() < len => {
-            Err(Rejected::corrupt(format!("{} bytes follow the record batch", len - batches.position())))
-        }
         None => Ok(()),
     }
 }

@@ -163,7 +163,7 @@ pub struct NewPartitions {
 }
 
 /// A topic by name or by identity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TopicKey {
     /// By name.
     Name(String),

@@ -6,6 +6,9 @@ pub const TOPIC_NAME_LEN_MAX: usize = 249;
 /// Topics that belong to the brokers: clients may read but not write them.
 pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
+/// Where Kafka keeps its metadata; tools take it for that, so no topic may be called so.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+
 /// Whether a topic belongs to the brokers.
 pub fn is_internal(name: &str) -> bool {
     INTERNAL_TOPICS.contains(&name)

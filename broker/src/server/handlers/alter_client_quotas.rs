@@ -12,7 +12,7 @@ use kafka_protocol::messages::alter_client_quotas_response::{EntityData, EntryDa
 use kafka_protocol::messages::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 use tidemark_core::metadata::{Command, Failure, QuotaAlteration, Reply};
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, topics};
 use crate::transport;
 

@@ -9,7 +9,6 @@ use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceRespon
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use tidemark_core::metadata::{ConfigAlteration, ConfigOp, ConfigOpKind, Failure};
 
-use super::super::dispatch::text;
 use super::super::{Ctx, RequestContext, configs};
 
 /// Replaces the resources' overrides, or only checks that they could be.
@@ -21,15 +20,12 @@ pub async fn handle(ctx: Arc<Ctx>, _: RequestContext, request: AlterConfigsReque
         .iter()
         .zip(results)
         .map(|(resource, result)| {
-            let response = AlterConfigsResourceResponse::default()
+            let (code, message) = configs::outcome(&result);
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
                 .with_resource_type(resource.resource_type)
-                .with_resource_name(resource.resource_name.clone());
-            match result {
-                Ok(()) => response,
-                Err(failure) => response
-                    .with_error_code(failure.code.code())
-                    .with_error_message(Some(text(&failure.message))),
-            }
+                .with_resource_name(resource.resource_name.clone())
         })
         .collect();
     AlterConfigsResponse::default().with_responses(responses)

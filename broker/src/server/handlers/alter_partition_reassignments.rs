@@ -15,7 +15,7 @@ use tidemark_core::metadata::reply::PartitionResults;
 use tidemark_core::metadata::{Command, Failure, Reply, TopicReassignment};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, topics};
 
 /// Reassigns, each partition by itself, and answers once this node acts on it.

@@ -9,7 +9,7 @@ use tidemark_core::metadata::features::FEATURES;
 use tidemark_protocol::api::{APIS, ApiKey};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, Peer};
 
 /// First version whose answer may list features that start at level 0.

@@ -6,7 +6,7 @@ use kafka_protocol::messages::create_acls_response::AclCreationResult;
 use kafka_protocol::messages::{CreateAclsRequest, CreateAclsResponse};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 use super::describe_acls::NO_AUTHORIZER;
 

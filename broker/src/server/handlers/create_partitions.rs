@@ -8,7 +8,7 @@ use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::words;
+use super::super::answer::words;
 use super::super::topics::{self, GrowRequest};
 use super::super::{Ctx, RequestContext};
 

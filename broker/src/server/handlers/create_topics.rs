@@ -13,7 +13,7 @@ use tidemark_core::metadata::reply::{TopicResult, TopicShape};
 use tidemark_core::metadata::topic_config;
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::{text, words};
+use super::super::answer::{text, words};
 use super::super::topics::{self, TopicRequest};
 use super::super::{Ctx, RequestContext};
 
@@ -77,6 +77,7 @@ fn answer(
     match result.result {
         Ok(TopicShape { partitions, replication_factor }) => CreatableTopicResult::default()
             .with_name(name)
+            .with_error_message(None)
             .with_topic_id(result.id.0)
             .with_error_message(None)
             .with_num_partitions(partitions)

@@ -11,7 +11,7 @@ use tidemark_core::metadata::{Failure, TopicKey};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::TopicId;
 
-use super::super::dispatch::{text, words};
+use super::super::answer::{text, words};
 use super::super::{Ctx, RequestContext, topics};
 
 /// First version that knows the error of a broker that deletes no topics.

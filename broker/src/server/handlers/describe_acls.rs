@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kafka_protocol::messages::{DescribeAclsRequest, DescribeAclsResponse};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// Kafka's words for it.

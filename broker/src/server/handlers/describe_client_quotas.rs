@@ -10,7 +10,7 @@ use kafka_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotas
 use tidemark_core::metadata::client_quota::{self, Quotas};
 use tidemark_core::metadata::{QuotaEntity, QuotaFilter};
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// Answers from the image of this node.

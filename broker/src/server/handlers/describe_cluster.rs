@@ -9,7 +9,7 @@ use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, operations};
 
 /// Endpoint type of brokers, the only one this port has.

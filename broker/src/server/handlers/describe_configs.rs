@@ -1,7 +1,7 @@
 //! DescribeConfigs: key 32, versions 1–4.
 //!
 //! Every key of a topic or broker with value, source and (when asked) synonyms and documentation. A list of keys
-//! filters; keys that do not exist are left out. A broker answers for its own id, and for the empty name with what is
+//! filters, an empty one does not; keys that do not exist are left out. A broker answers for its own id, and for the empty name with what is
 //! set dynamically for all brokers.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use tidemark_core::metadata::{
 };
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, configs};
 
 /// Describes each resource.
@@ -76,6 +76,9 @@ fn entries(
             format!("Unexpected broker id, expected {} or empty string, but received {id}", ctx.node_id),
         )),
         ConfigResource::BrokerDefault => Ok(broker_config::describe_default(&layers)),
+        ConfigResource::Group(name) if name.is_empty() => {
+            Err(Failure::new(ErrorCode::InvalidRequest, "Group name must not be empty"))
+        }
         resource @ ConfigResource::Group(_) => {
             let overrides = image.config(&resource).map_or(&none, |overrides| &**overrides);
             Ok(group_config::describe(overrides, &layers))
@@ -91,7 +94,8 @@ fn entries(
 }
 
 fn is_asked(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
-    resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| &**key == entry.name))
+    let keys = resource.configuration_keys.as_deref().unwrap_or_default();
+    keys.is_empty() || keys.iter().any(|key| &**key == entry.name)
 }
 
 fn encode(entry: &ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {

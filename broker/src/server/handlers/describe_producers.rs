@@ -9,7 +9,7 @@ use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersRespon
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_storage::log::ProducerDescription;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, error};
 
 /// Answers each partition by itself.

@@ -12,7 +12,7 @@ use kafka_protocol::messages::describe_quorum_response::{
 use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// Kafka's name of the metadata log.

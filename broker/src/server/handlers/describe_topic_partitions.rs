@@ -12,7 +12,7 @@ use kafka_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPart
 use tidemark_core::metadata::{ClusterImage, TopicImage, topic_name};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, operations, topics};
 
 /// Answers one page.

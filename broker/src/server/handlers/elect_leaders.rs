@@ -11,7 +11,7 @@ use tidemark_core::metadata::reply::PartitionResults;
 use tidemark_core::metadata::{Command, Election, Failure, Reply, TopicPartitions};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::{text, words};
 use super::super::{Ctx, RequestContext, topics};
 
 /// Elects, and answers once this node acts on it.
@@ -31,6 +31,10 @@ pub async fn handle(
         let message = format!("Unknown election type {code}");
         return refused(&context, partitions, &Failure::new(ErrorCode::InvalidRequest, message));
     };
+    if request.timeout_ms <= 0 {
+        // As Kafka: nothing is done for which no time is given.
+        return refused(&context, partitions, &Failure::new(ErrorCode::RequestTimedOut, ""));
+    }
     let command = Command::ElectLeaders { election, partitions: partitions.clone() };
     match topics::run(&ctx, &ctx.image(), command, false).await {
         Ok(Reply::LeadersElected(results)) => {
@@ -48,7 +52,7 @@ fn result(results: &PartitionResults) -> ReplicaElectionResult {
         match result {
             Ok(()) => answer,
             Err(failure) => {
-                answer.with_error_code(failure.code.code()).with_error_message(Some(text(&failure.message)))
+                answer.with_error_code(failure.code.code()).with_error_message(words(&failure.message))
             }
         }
     });

@@ -10,7 +10,6 @@ use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterC
 use tidemark_core::metadata::{ConfigAlteration, ConfigOp, ConfigOpKind, Failure};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
 use super::super::{Ctx, RequestContext, configs};
 
 /// Alters the resources, or only checks that they could be.
@@ -26,16 +25,12 @@ pub async fn handle(
         .iter()
         .zip(results)
         .map(|(resource, result)| {
-            let response = AlterConfigsResourceResponse::default()
-                .with_error_message(None)
+            let (code, message) = configs::outcome(&result);
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
                 .with_resource_type(resource.resource_type)
-                .with_resource_name(resource.resource_name.clone());
-            match result {
-                Ok(()) => response,
-                Err(failure) => response
-                    .with_error_code(failure.code.code())
-                    .with_error_message(Some(text(&failure.message))),
-            }
+                .with_resource_name(resource.resource_name.clone())
         })
         .collect();
     IncrementalAlterConfigsResponse::default().with_responses(responses)

@@ -12,7 +12,7 @@ use tidemark_core::group::request::{JoinReply, JoinRequest};
 use tidemark_core::group::{GroupReply, GroupRequest};
 use uuid::Uuid;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// First version with a rebalance timeout of its own.

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use tidemark_core::group::request::{GroupListing, ListRequest};
 use tidemark_core::group::{GroupReply, GroupRequest};
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// First version that tells states.

@@ -4,6 +4,7 @@
 //! timestamp (7), −4 earliest local (8), −5 last tiered (9), −6 earliest pending upload (11). Any other time asks for the first record not
 //! older than it. "Latest" is the high watermark, or the last stable offset for read_committed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -48,9 +49,12 @@ pub async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for (place, asked) in topic.partitions.iter().enumerate() {
-            let again = topic.partitions[..place].iter().any(|p| p.partition_index == asked.partition_index);
-            let answer = if again {
+        let mut times: BTreeMap<i32, usize> = BTreeMap::new();
+        topic.partitions.iter().for_each(|asked| *times.entry(asked.partition_index).or_default() += 1);
+        for asked in &topic.partitions {
+            // One asked for more than once is refused, once.
+            let Some(times) = times.remove(&asked.partition_index) else { continue };
+            let answer = if times > 1 {
                 Err(ErrorCode::InvalidRequest)
             } else {
                 let handle = ctx.replicas.partition(&topic.name, asked.partition_index);
@@ -94,6 +98,7 @@ fn first_version(timestamp: TimestampMs) -> i16 {
         EARLIEST_LOCAL => 8,
         LATEST_TIERED => 9,
         EARLIEST_PENDING_UPLOAD => 11,
+        ..EARLIEST_PENDING_UPLOAD => i16::MAX,
         _ => 1,
     }
 }
@@ -107,7 +112,6 @@ async fn search(
     let tp = view.tp.clone();
     let search = move || match timestamp {
         MAX_TIMESTAMP => view.reader.max_timestamp(up_to),
-        _ if timestamp < 0 => Ok(None),
         _ => view.reader.offset_for_timestamp(timestamp, up_to),
     };
     match tokio::task::spawn_blocking(search).await {

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 };
 use tidemark_core::metadata::{PartitionImage, TopicImage};
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// Answers for the partitions that are named, or for all.

@@ -15,7 +15,7 @@ use tidemark_core::metadata::{ClusterImage, PartitionImage, TopicImage};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::TopicId;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext, operations, topics};
 
 /// First version in which a topic may be asked for by id alone.

@@ -19,7 +19,7 @@ use tidemark_core::metadata::ClusterImage;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{PartitionIndex, TopicId};
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// First version with an error of the whole answer.

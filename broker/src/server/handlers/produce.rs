@@ -20,7 +20,7 @@ use tidemark_protocol::batch::{Attributes, HEADER_LEN, RecordBatch};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{TimestampMs, TopicId, TopicIdPartition};
 
-use super::super::dispatch::{encode, text};
+use super::super::answer::{encode, text};
 use super::super::reply::Reply;
 use super::super::{Ctx, RequestContext, error, topics};
 use crate::partition::{Acks, Append, AppendResult, AppendWait, PartitionHandle};

@@ -11,7 +11,7 @@ use tidemark_core::group::request::{SyncReply, SyncRequest};
 use tidemark_core::group::{GroupReply, GroupRequest};
 use tidemark_protocol::error_code::ErrorCode;
 
-use super::super::dispatch::text;
+use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
 
 /// First version with protocol type and name.

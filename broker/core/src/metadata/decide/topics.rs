@@ -69,6 +69,10 @@ fn create_one(
 
 fn check_name(image: &ClusterImage, name: &str) -> Result<(), Failure> {
     topic_name::check(name).map_err(|text| Failure::new(ErrorCode::InvalidTopicException, text))?;
+    if name == topic_name::METADATA_TOPIC {
+        let message = format!("Creation of internal topic {name} is prohibited.");
+        return Err(Failure::new(ErrorCode::InvalidRequest, message));
+    }
     if image.topic_ids.contains_key(name) {
         let message = format!("Topic '{name}' already exists.");
         return Err(Failure::new(ErrorCode::TopicAlreadyExists, message));
@@ -121,12 +125,14 @@ pub(super) fn delete(draft: &mut Draft, topics: &[TopicKey]) -> Vec<TopicResult>
     let resolved: Vec<Option<TopicId>> = topics.iter().map(|key| resolve(&draft.image, key)).collect();
     let twice = duplicates(resolved.iter().flatten());
     let twice: BTreeSet<TopicId> = twice.into_iter().copied().collect();
+    let named_twice = duplicates(topics.iter());
     topics
         .iter()
         .zip(resolved)
         .map(|(key, id)| {
             let topic = id.and_then(|id| draft.image.topics.get(&id).cloned());
             let result = match &topic {
+                _ if named_twice.contains(key) => Err(duplicate_name()),
                 None => Err(unknown_topic(key)),
                 Some(topic) if twice.contains(&topic.id) => Err(duplicate_name()),
                 Some(topic) => {

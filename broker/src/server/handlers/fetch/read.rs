@@ -116,6 +116,7 @@ async fn read_one(
             error: ErrorCode::OffsetOutOfRange,
             high_watermark: -1,
             last_stable: -1,
+            log_start: -1,
             ..part
         };
     }
@@ -138,7 +139,7 @@ fn is_zstd(handle: &PartitionHandle) -> bool {
 /// E74 for a client that is behind, E75 for one that is ahead (KIP-320).
 pub(crate) fn check_epoch(asked: LeaderEpoch, current: LeaderEpoch) -> Option<ErrorCode> {
     match asked {
-        -1 => None,
+        asked if asked < 0 => None,
         asked if asked < current => Some(ErrorCode::FencedLeaderEpoch),
         asked if asked > current => Some(ErrorCode::UnknownLeaderEpoch),
         _ => None,
