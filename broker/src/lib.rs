@@ -5,6 +5,7 @@
 #![allow(clippy::unimplemented)]
 
 pub mod clock;
+pub mod loggers;
 pub mod runtime;
 
 pub mod controller;

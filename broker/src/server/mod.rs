@@ -3,6 +3,7 @@
 //! A request's way: `connection` (bytes, order) → `dispatch` (which handler) → `handlers/*` (what it means) → `reply`.
 
 pub mod answer;
+pub mod broker_loggers;
 pub mod budget;
 pub mod configs;
 pub mod connection;

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tidemark_broker::broker::{Broker, StartError};
 use tidemark_broker::clock::Clock;
-use tidemark_broker::config::{Layers, LogFormat, NodeConfig, Problems};
+use tidemark_broker::config::{Layers, NodeConfig, Problems};
+use tidemark_broker::telemetry::logs::{self, LogsError};
 use tidemark_storage::disk::OsDisk;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::{Outcome, Running};
 use crate::exit::{Exit, Failure};
@@ -179,14 +179,8 @@ impl Signals {
 }
 
 fn start_logs(config: &NodeConfig) -> Result<(), Failure> {
-    // openraft reports its every step as news; what matters of it the controller says itself.
-    let quiet = if config.log_filter.contains("openraft") { "" } else { ",openraft=error" };
-    let filter = EnvFilter::try_new(format!("{}{quiet}", config.log_filter))
-        .map_err(|error| Failure::usage(format!("log.filter = {:?}: {error}", config.log_filter)))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match config.log_format {
-        LogFormat::Json => logs.json().try_init(),
-        LogFormat::Text => logs.with_ansi(false).try_init(),
-    };
-    started.map_err(|error| Failure::new(Exit::Failed, format!("cannot start logs: {error}")))
+    logs::init(config.log_format, &config.log_filter).map_err(|error| match error {
+        LogsError::Filter { .. } => Failure::usage(error.to_string()),
+        LogsError::Twice => Failure::new(Exit::Failed, format!("cannot start logs: {error}")),
+    })
 }

@@ -19,7 +19,8 @@ use tidemark_core::metadata::{
 use tidemark_protocol::error_code::ErrorCode;
 
 use super::super::answer::text;
-use super::super::{Ctx, RequestContext, configs};
+use super::super::{Ctx, RequestContext, broker_loggers, configs};
+use crate::loggers::Loggers;
 
 /// Describes each resource.
 pub async fn handle(
@@ -35,14 +36,11 @@ pub async fn handle(
             let result = DescribeConfigsResult::default()
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name.clone());
-            match entries(&ctx, &image, resource) {
-                Ok(entries) => result.with_configs(
-                    entries
-                        .iter()
-                        .filter(|entry| is_asked(resource, entry))
-                        .map(|e| encode(e, &request))
-                        .collect(),
-                ),
+            match described(&ctx, &image, resource, &request) {
+                Ok(mut described) => {
+                    described.retain(|entry| is_asked(resource, &entry.name));
+                    result.with_configs(described)
+                }
                 Err(failure) => result
                     .with_error_code(failure.code.code())
                     .with_error_message(Some(text(&failure.message))),
@@ -50,6 +48,19 @@ pub async fn handle(
         })
         .collect();
     DescribeConfigsResponse::default().with_results(results)
+}
+
+fn described(
+    ctx: &Ctx,
+    image: &ClusterImage,
+    resource: &DescribeConfigsResource,
+    request: &DescribeConfigsRequest,
+) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
+    if resource.resource_type == configs::BROKER_LOGGER {
+        return broker_loggers::describe(Loggers::of_process(), ctx.node_id, &resource.resource_name);
+    }
+    let entries = entries(ctx, image, resource)?;
+    Ok(entries.iter().map(|entry| encode(entry, request)).collect())
 }
 
 fn entries(
@@ -93,9 +104,9 @@ fn entries(
     }
 }
 
-fn is_asked(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
+fn is_asked(resource: &DescribeConfigsResource, name: &str) -> bool {
     let keys = resource.configuration_keys.as_deref().unwrap_or_default();
-    keys.is_empty() || keys.iter().any(|key| &**key == entry.name)
+    keys.is_empty() || keys.iter().any(|key| &**key == name)
 }
 
 fn encode(entry: &ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {

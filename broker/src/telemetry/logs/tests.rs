@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn consensus_is_quiet_unless_asked_for() {
-    assert!(parse("info").unwrap().to_string().contains("openraft=warn"));
+    assert!(parse("info").unwrap().to_string().contains("openraft=error"));
     let asked = parse("warn,openraft=debug").unwrap().to_string();
-    assert!(asked.contains("openraft=debug") && !asked.contains("openraft=warn"), "{asked}");
+    assert!(asked.contains("openraft=debug") && !asked.contains("openraft=error"), "{asked}");
 }
 
 #[test]
