@@ -187,7 +187,8 @@ impl Broker {
         for (name, address, port) in ports.listeners {
             let refused = |source| StartError::Port { what: format!("listener {name}"), address, source };
             let listener: Listener = listener::Listener::open(&name, port, backlog).map_err(refused)?;
-            self.listeners.spawn(listener.serve(Arc::clone(ctx), stopping.clone()));
+            let network = self.runtimes.network.clone();
+            self.listeners.spawn(listener.serve(Arc::clone(ctx), network, stopping.clone()));
         }
         self.phase.send_replace(Phase::Serving);
         Ok(())
@@ -313,6 +314,9 @@ fn start_runtimes(config: &NodeConfig, settings: &BrokerSettings) -> Result<Runt
     };
     if let Some(count) = config.log_threads {
         threads.log_threads = count;
+    }
+    if let Some(count) = config.network_threads {
+        threads.network_threads = count;
     }
     Runtimes::start(threads).map_err(|error| StartError::Other(format!("cannot start threads: {error}")))
 }

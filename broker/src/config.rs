@@ -39,6 +39,8 @@ pub struct NodeConfig {
     pub tail_bytes_max: usize,
     /// `threads.log`; `None` chooses by the machine.
     pub log_threads: Option<usize>,
+    /// `threads.network`; `None` chooses by the machine.
+    pub network_threads: Option<usize>,
     /// `kafka.*`.
     pub kafka: BrokerConfigs,
 }
@@ -81,10 +83,8 @@ impl NodeConfig {
             log_filter: reader.text("log.filter"),
             request_bytes_max: reader.bytes("memory.requests", 1 << 20),
             tail_bytes_max: reader.bytes("memory.tail", 0),
-            log_threads: match reader.int("threads.log", 0, 64) {
-                0 => None,
-                count => usize::try_from(count).ok(),
-            },
+            log_threads: reader.threads("threads.log"),
+            network_threads: reader.threads("threads.network"),
             kafka: reader.kafka(),
         };
         reader.finish(config)

@@ -1,6 +1,6 @@
-//! The threads of the process besides the network's: log threads, the sync pool, the background pool.
+//! The threads of the process: network threads, log threads, the sync pool, the background pool.
 //!
-//! Log threads own partitions (`partition::log_thread`); the sync pool runs `fdatasync`s side by side, which the file
+//! Network threads serve connections (`network`). Log threads own partitions (`partition::log_thread`); the sync pool runs `fdatasync`s side by side, which the file
 //! system merges into one journal commit; the background pool runs compactions and removes deleted directories. All are
 //! plain threads with names, started and joined here. `Runtimes::single` runs pool jobs inline, on the thread that
 //! submits them, so that a simulation sees one order of events.
@@ -11,12 +11,18 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+/// One for each core serves any number of connections; beyond so many the disk is the limit.
+pub const NETWORK_THREADS_MAX: usize = 16;
 /// Log threads are cheap but each makes its own groups of commits: more of them means smaller groups.
 pub const LOG_THREADS_MAX: usize = 4;
 /// `fdatasync`s side by side; measured to give most of the gain of 32 with fewer wake-ups.
 pub const SYNC_THREADS: usize = 16;
 /// Compactions and deletions at a time: they are bound by one disk.
 pub const BACKGROUND_THREADS: usize = 1;
+
+pub mod network;
+
+pub use network::NetworkThreads;
 
 /// Lets the process open as many files as the system allows it to: connections and segments each take one, and the
 /// usual soft limit is a small part of the hard one. Returns the limit now in force.
@@ -36,6 +42,8 @@ pub fn raise_file_limit() -> Option<u64> {
 /// Number of each kind of thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeConfig {
+    /// Event loops over connections; 0 serves them on the runtime that accepts them.
+    pub network_threads: usize,
     /// Event loops over partitions.
     pub log_threads: usize,
     /// `fdatasync`s side by side; 0 runs them on the log thread.
@@ -48,6 +56,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
         RuntimeConfig {
+            network_threads: cores.clamp(1, NETWORK_THREADS_MAX),
             log_threads: cores.clamp(1, LOG_THREADS_MAX),
             sync_threads: SYNC_THREADS,
             background_threads: BACKGROUND_THREADS,
@@ -60,6 +69,8 @@ impl Default for RuntimeConfig {
 pub struct Runtimes {
     /// What the pools were made from.
     pub config: RuntimeConfig,
+    /// Connections.
+    pub network: NetworkThreads,
     /// `fdatasync` jobs.
     pub sync: WorkPool,
     /// Compaction and deletion jobs.
@@ -71,6 +82,7 @@ impl Runtimes {
     pub fn start(config: RuntimeConfig) -> io::Result<Runtimes> {
         Ok(Runtimes {
             config,
+            network: NetworkThreads::start(config.network_threads)?,
             sync: WorkPool::start("sync", config.sync_threads)?,
             background: WorkPool::start("background", config.background_threads)?,
         })
@@ -78,12 +90,19 @@ impl Runtimes {
 
     /// No threads: pool jobs run inline, for simulations and small tests.
     pub fn single() -> Runtimes {
-        let config = RuntimeConfig { log_threads: 1, sync_threads: 0, background_threads: 0 };
-        Runtimes { config, sync: WorkPool::inline(), background: WorkPool::inline() }
+        let config =
+            RuntimeConfig { network_threads: 0, log_threads: 1, sync_threads: 0, background_threads: 0 };
+        Runtimes {
+            config,
+            network: NetworkThreads::none(),
+            sync: WorkPool::inline(),
+            background: WorkPool::inline(),
+        }
     }
 
-    /// Finishes the queued jobs and joins the threads of the pools.
+    /// Cuts the connections that are left, finishes the queued jobs and joins all threads.
     pub fn stop(&self) {
+        self.network.stop();
         self.sync.stop();
         self.background.stop();
     }

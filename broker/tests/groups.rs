@@ -53,6 +53,7 @@ async fn start(dir: &Path) -> Broker {
         request_bytes_max: 64 << 20,
         tail_bytes_max: 16 << 20,
         log_threads: Some(1),
+        network_threads: Some(1),
         kafka: BrokerConfigs::parse(&kafka).unwrap(),
     };
     Broker::start(&config, Arc::new(OsDisk), Clock::system()).await.unwrap()

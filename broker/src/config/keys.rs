@@ -50,6 +50,7 @@ pub const KEYS: &[Key] = &[
     key("node.id", "1", "0 to 2147483647", "Id of this node, unique in the cluster, never changed."),
     key("node.rack", "", "name", "Where this node stands, for placement of replicas and reads."),
     key("threads.log", "0", "0 to 64", "Threads that write partitions; 0 chooses by the machine."),
+    key("threads.network", "0", "0 to 64", "Threads that serve connections; 0 chooses by the machine."),
 ];
 
 /// The keys of a listener, below `listener.NAME.`.

@@ -202,6 +202,11 @@ impl Reader<'_> {
         }
     }
 
+    /// A number of threads; 0 leaves the choice to the machine.
+    pub(super) fn threads(&mut self, key: &str) -> Option<usize> {
+        usize::try_from(self.int(key, 0, 64)).ok().filter(|&count| count > 0)
+    }
+
     pub(super) fn bytes(&mut self, key: &str, min: i64) -> usize {
         let (value, origin) = self.raw(key);
         match units::parse_bytes(&value) {

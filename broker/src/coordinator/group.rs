@@ -11,6 +11,7 @@ use tidemark_core::group::{GroupCoordinator, GroupReply, GroupRequest, GroupSett
 use tidemark_core::metadata::{BrokerConfigs, BrokerSettings, ClusterImage, PartitionImage};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use super::log::PartitionLog;
@@ -79,6 +80,7 @@ impl GroupShards {
             configs: options.configs,
             partitions: options.partitions,
             options: ShardOptions {
+                tasks: Handle::current(),
                 clock: options.clock,
                 commit_timeout: millis(settings.offsets_commit_timeout_ms),
                 load_patience: LOAD_PATIENCE,
@@ -219,7 +221,7 @@ impl GroupShards {
     fn tell(&self, request: GroupRequest) {
         for (index, shard) in &self.lock().by_partition {
             let (index, handle, request) = (*index, shard.handle.clone(), request.clone());
-            tokio::spawn(async move {
+            self.options.tasks.spawn(async move {
                 if let Err(error) = handle.ask(request).await {
                     tracing::info!(
                         shard = index,

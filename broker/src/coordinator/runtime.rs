@@ -14,6 +14,7 @@ use tidemark_core::machine::{Outcome, StateMachine, Token};
 use tidemark_protocol::batch::{BatchBuilder, BuilderOptions, RecordBatch};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{Now, Offset};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -32,6 +33,8 @@ const RELOAD_AFTER: Duration = Duration::from_secs(5);
 /// What shards of one kind have in common.
 #[derive(Clone)]
 pub struct ShardOptions {
+    /// Where the task of a shard runs, whoever asked for it first.
+    pub tasks: Handle,
     /// Time.
     pub clock: Clock,
     /// How long an answer waits for its records to be committed, before it is COORDINATOR_NOT_AVAILABLE.
@@ -104,7 +107,8 @@ where
         last_token: 0,
         end: 0,
     };
-    (ShardHandle { mailbox: sender }, tokio::spawn(coordinator.run()))
+    let tasks = coordinator.options.tasks.clone();
+    (ShardHandle { mailbox: sender }, tasks.spawn(coordinator.run()))
 }
 
 /// The task of one shard.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -82,10 +82,10 @@ enum Event {
     Shutdown,
     Reply,
     Writable,
-    Readable,
     Permit(OwnedSemaphorePermit),
     Rested,
-    Idle,
+    Read(io::Result<ReadOutcome>),
+    Timer,
 }
 
 impl Connection {
@@ -118,31 +118,40 @@ impl Connection {
     /// Serves until the peer leaves, breaks the protocol, idles too long, or the broker stops.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let idle = idle_time_max(&self.ctx);
-        let mut timer = Box::pin(sleep_until(Instant::now() + idle));
+        let mut stopped = pin!(super::stopped(&mut shutdown));
+        let mut expires = Instant::now() + idle;
+        let mut timer = pin!(sleep_until(expires));
         let mut is_ending = false;
         loop {
-            let served = match self.next_event(&mut shutdown, &mut timer).await {
+            let served = match poll_fn(|cx| self.poll_event(cx, stopped.as_mut(), timer.as_mut())).await {
                 Event::Shutdown => self.drain(),
                 Event::Reply => self.take_replies(),
                 Event::Writable => self.flush(),
-                Event::Readable => self.read(),
                 Event::Permit(permit) => {
                     self.awaited_permit = None;
                     self.permit = Some(permit);
-                    self.read()
+                    Ok(false)
                 }
                 Event::Rested => {
                     self.rest = None;
                     self.start_buffered();
                     Ok(true)
                 }
-                Event::Idle => Err(self.breach.take().unwrap_or(Closed::Idle)),
+                Event::Read(outcome) => self.take_bytes(outcome),
+                // The timer is not moved at each sign of life; only when it rings is it asked how long ago that was.
+                Event::Timer if Instant::now() < expires => {
+                    timer.as_mut().reset(expires);
+                    Ok(false)
+                }
+                Event::Timer => Err(self.breach.take().unwrap_or(Closed::Idle)),
             };
             match served {
                 Ok(active) if active && !is_ending => {
                     is_ending = self.breach.is_some();
-                    let time = if is_ending { DRAIN_TIME_MAX } else { idle };
-                    timer.as_mut().reset(Instant::now() + time);
+                    expires = Instant::now() + if is_ending { DRAIN_TIME_MAX } else { idle };
+                    if is_ending {
+                        timer.as_mut().reset(expires);
+                    }
                 }
                 Ok(_) => {}
                 Err(closed) => return self.report(&closed),
@@ -156,26 +165,51 @@ impl Connection {
         }
     }
 
-    async fn next_event(
+    /// What happens next, the most urgent first: answers leave before new requests are read.
+    fn poll_event(
         &mut self,
-        shutdown: &mut watch::Receiver<bool>,
-        timer: &mut Pin<Box<Sleep>>,
-    ) -> Event {
+        cx: &mut Context<'_>,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+        timer: Pin<&mut Sleep>,
+    ) -> Poll<Event> {
+        if !self.closing && stopped.poll(cx).is_ready() {
+            return Poll::Ready(Event::Shutdown);
+        }
+        if self.outbound.queued_bytes() < OUTBOUND_BYTES_MAX && poll_front(&mut self.in_flight, cx).is_ready()
+        {
+            return Poll::Ready(Event::Reply);
+        }
+        // An error of the socket is met by the write or read that follows.
+        if !self.outbound.is_empty() && self.stream.poll_write_ready(cx).is_ready() {
+            return Poll::Ready(Event::Writable);
+        }
         let rests = self.rests();
         let reads =
             !self.closing && !rests && self.awaited_permit.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
-        let timed = self.breach.is_some() || self.in_flight.is_empty() && self.outbound.is_empty();
-        let closing = self.closing;
-        let Self { stream, in_flight, outbound, awaited_permit, rest, .. } = self;
-        tokio::select! { biased;
-            () = super::stopped(shutdown), if !closing => Event::Shutdown,
-            () = poll_fn(|cx| poll_front(in_flight, cx)), if outbound.queued_bytes() < OUTBOUND_BYTES_MAX => Event::Reply,
-            _ = stream.writable(), if !outbound.is_empty() => Event::Writable,
-            permit = poll_fn(|cx| poll_permit(awaited_permit, cx)) => Event::Permit(permit),
-            _ = stream.readable(), if reads => Event::Readable,
-            () = poll_fn(|cx| poll_rest(rest, cx)), if rests && !closing => Event::Rested,
-            () = timer.as_mut(), if timed => Event::Idle,
+        if reads
+            && self.stream.poll_read_ready(cx).is_ready()
+            && self.admit()
+            && let Poll::Ready(outcome) = self.inbound.poll_read(&mut self.stream, cx)
+        {
+            return Poll::Ready(Event::Read(outcome));
         }
+        if let Some(awaited) = &mut self.awaited_permit
+            && let Poll::Ready(permit) = awaited.as_mut().poll(cx)
+        {
+            return Poll::Ready(Event::Permit(permit));
+        }
+        if rests
+            && !self.closing
+            && let Some(rest) = &mut self.rest
+            && rest.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Rested);
+        }
+        let is_timed = self.breach.is_some() || self.in_flight.is_empty() && self.outbound.is_empty();
+        if is_timed && timer.poll(cx).is_ready() {
+            return Poll::Ready(Event::Timer);
+        }
+        Poll::Pending
     }
 
     /// Moves every answer whose turn has come to the socket.
@@ -201,17 +235,14 @@ impl Connection {
         Ok(true)
     }
 
-    fn read(&mut self) -> Result<bool, Closed> {
-        if !self.admit() {
-            return Ok(false);
+    fn take_bytes(&mut self, outcome: io::Result<ReadOutcome>) -> Result<bool, Closed> {
+        match outcome.map_err(Closed::Io)? {
+            ReadOutcome::End => Err(Closed::ByPeer),
+            ReadOutcome::Bytes => {
+                self.start_buffered();
+                Ok(true)
+            }
         }
-        match self.inbound.read(&self.stream).map_err(Closed::Io)? {
-            ReadOutcome::Pending => return Ok(false),
-            ReadOutcome::End => return Err(Closed::ByPeer),
-            ReadOutcome::Bytes => {}
-        }
-        self.start_buffered();
-        Ok(true)
     }
 
     /// Starts the requests whose frames are whole, as many as may be in work at a time. At a breach of the protocol
@@ -317,20 +348,6 @@ fn poll_front(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<
 /// `connections.max.idle.ms`; a negative value never closes.
 fn idle_time_max(ctx: &Ctx) -> Duration {
     u64::try_from(ctx.settings().connections_max_idle_ms).map_or(FOREVER, Duration::from_millis)
-}
-
-fn poll_rest(rest: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
-    match rest {
-        Some(rest) => rest.as_mut().poll(cx),
-        None => Poll::Pending,
-    }
-}
-
-fn poll_permit(awaited: &mut Option<AwaitedPermit>, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {
-    match awaited {
-        Some(permit) => permit.as_mut().poll(cx),
-        None => Poll::Pending,
-    }
 }
 
 /// Why a connection ends.

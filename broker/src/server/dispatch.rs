@@ -44,6 +44,7 @@ pub fn start(ctx: &Arc<Ctx>, peer: &mut Peer, header: RequestHeader, body: Bytes
         client_id: header.client_id.clone().unwrap_or_default(),
         listener: peer.listener.clone(),
         address: peer.address,
+        pace: peer.pace.clone(),
         request_bytes: bytes,
         charge,
     };

@@ -3,10 +3,14 @@
 //! A buffer is sized by the frame that is awaited, so a batch that stays in the tail cache pins no more
 //! memory than its own request, and a connection that says nothing holds no buffer at all.
 
+use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tidemark_protocol::frame::{FrameError, next_frame};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// First read on a quiet connection: most requests that are no produce fit.
@@ -28,8 +32,6 @@ pub struct Inbound {
 pub enum ReadOutcome {
     /// Some bytes arrived.
     Bytes,
-    /// Nothing to read just now.
-    Pending,
     /// The peer closed its side.
     End,
 }
@@ -51,8 +53,13 @@ impl Inbound {
         }
     }
 
-    /// Reads once without waiting.
-    pub fn read(&mut self, stream: &TcpStream) -> io::Result<ReadOutcome> {
+    /// Reads once. A read that does not fill its room has emptied the socket, which is then not asked again before it
+    /// has news.
+    pub fn poll_read(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<ReadOutcome>> {
         let wanted = if self.buffer.len() >= PREFIX_BYTES {
             self.awaited_bytes().max(1)
         } else {
@@ -61,15 +68,12 @@ impl Inbound {
             (self.last_frame_bytes + PREFIX_BYTES).clamp(READ_BYTES_MIN, READ_BYTES_MAX)
         };
         self.buffer.reserve(wanted);
-        match stream.try_read_buf(&mut self.buffer) {
-            Ok(0) => Ok(ReadOutcome::End),
-            Ok(_) => Ok(ReadOutcome::Bytes),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.release_if_empty();
-                Ok(ReadOutcome::Pending)
-            }
-            Err(error) => Err(error),
+        // The future keeps nothing between polls: dropping it loses no bytes.
+        let read = pin!(stream.read_buf(&mut self.buffer)).poll(cx);
+        if read.is_pending() {
+            self.release_if_empty();
         }
+        read.map_ok(|count| if count == 0 { ReadOutcome::End } else { ReadOutcome::Bytes })
     }
 
     /// Splits the next whole frame off, without its length prefix.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::connection::{Connection, DRAIN_TIME_MAX};
 use super::quota::HeldConnection;
 use super::{Ctx, ListenerInfo};
+use crate::runtime::NetworkThreads;
 use crate::transport::{self, BoundPort};
 
 /// An open port.
@@ -26,7 +27,7 @@ impl Listener {
     }
 
     /// Accepts until `shutdown`, then waits a bounded time for the connections to finish their answers.
-    pub async fn serve(self, ctx: Arc<Ctx>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn serve(self, ctx: Arc<Ctx>, network: NetworkThreads, mut shutdown: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
         let stop = shutdown.clone();
         loop {
@@ -52,8 +53,16 @@ impl Listener {
                             continue;
                         }
                         ctx.metrics.connection_opened();
-                        let connection = Connection::new(ctx.clone(), self.info.clone(), stream, address, admitted);
-                        connections.spawn(connection.run(stop.clone()));
+                        let (ctx, info, stop) = (ctx.clone(), self.info.clone(), stop.clone());
+                        network.spawn(&mut connections, async move {
+                            match transport::adopt(stream) {
+                                Ok(stream) => Connection::new(ctx, info, stream, address, admitted).run(stop).await,
+                                Err(error) => {
+                                    ctx.metrics.connection_closed("io");
+                                    tracing::debug!(%address, %error, "connection lost before it began");
+                                }
+                            }
+                        });
                     }
                     // Out of descriptors or memory: the connections that exist go on, and one of them ending makes room.
                     Err(error) => {

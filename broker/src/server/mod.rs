@@ -43,6 +43,7 @@ use crate::coordinator::group::GroupShards;
 use crate::replica::ReplicaManager;
 use budget::RequestBudget;
 use fetch_session::FetchSessions;
+use handlers::fetch::FetchPace;
 use metrics::ServerMetrics;
 use mutations::Mutator;
 use quota::{Charge, Payer, Quotas};
@@ -115,13 +116,15 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Its part in client quotas.
     pub payer: Payer,
+    /// How fast it is answered.
+    pub pace: Arc<FetchPace>,
     software: Option<(StrBytes, StrBytes)>,
 }
 
 impl Peer {
     /// A peer that has said nothing yet.
     pub fn new(listener: Arc<ListenerInfo>, address: SocketAddr) -> Self {
-        Peer { listener, address, payer: Payer::default(), software: None }
+        Peer { listener, address, payer: Payer::default(), pace: Arc::default(), software: None }
     }
 
     /// Keeps the name and version the client gave in ApiVersions (KIP-511). They are copied: the strings are slices of
@@ -155,6 +158,8 @@ pub struct RequestContext {
     pub listener: Arc<ListenerInfo>,
     /// The client's address.
     pub address: SocketAddr,
+    /// How fast this connection's fetches are answered.
+    pub pace: Arc<FetchPace>,
     /// Size of the request in bytes.
     pub request_bytes: usize,
     /// What quotas charge it; none when nothing limits its client.

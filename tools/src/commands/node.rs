@@ -66,6 +66,10 @@ pub fn problems_failure(problems: &Problems) -> Failure {
     Failure::usage(format!("{count} {noun} in the configuration{}", lines.collect::<String>()))
 }
 
+/// Threads for what is not on the way of data: the metadata quorum, the coordinators, the admin port. Connections have
+/// their own.
+const CONTROL_THREADS: usize = 1;
+
 /// Runs a node until it is told to stop; `on_ready` hears of it once clients are served and
 /// says so by [`say_ready`] when whatever scripts look for is there.
 pub fn run(
@@ -76,7 +80,8 @@ pub fn run(
     start_logs(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .thread_name("tidemark-net")
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("tidemark")
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start threads: {error}")))?;
     let node: Running<'_> = Box::pin(live(config, clock, on_ready));

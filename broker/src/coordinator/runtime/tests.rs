@@ -114,7 +114,13 @@ fn shard(log: &TestLog) -> Handle {
 fn shard_with(log: &TestLog, commit_timeout: Duration, load_patience: Duration) -> Handle {
     let machine = GroupCoordinator::new(Arc::new(GroupSettings::default()));
     let loads = Arc::new(Semaphore::new(1));
-    let options = ShardOptions { clock: Clock::system(), commit_timeout, load_patience, loads };
+    let options = ShardOptions {
+        tasks: tokio::runtime::Handle::current(),
+        clock: Clock::system(),
+        commit_timeout,
+        load_patience,
+        loads,
+    };
     start("test-0".into(), machine, log.clone(), options).0
 }
 
@@ -292,6 +298,7 @@ async fn the_task_ends_when_nobody_can_ask_any_more() {
     let log = TestLog::default();
     let machine = GroupCoordinator::new(Arc::new(GroupSettings::default()));
     let options = ShardOptions {
+        tasks: tokio::runtime::Handle::current(),
         clock: Clock::system(),
         commit_timeout: Duration::from_secs(5),
         load_patience: Duration::from_secs(5),

@@ -32,7 +32,8 @@ impl Node {
     fn start_with(disk: SimDisk, image: ClusterImage, log_threads: usize) -> Node {
         let tail = Arc::new(TailBudget::new(1 << 20));
         let log = LogContext::new(Arc::new(disk.clone()), tail, Arc::new(LogMetrics::default()), 86_400_000);
-        let config = RuntimeConfig { log_threads, sync_threads: 2, background_threads: 1 };
+        let config =
+            RuntimeConfig { network_threads: 0, log_threads, sync_threads: 2, background_threads: 1 };
         let options = ReplicaOptions {
             me: ME,
             dir: PathBuf::from("/data"),

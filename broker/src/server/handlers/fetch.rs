@@ -6,9 +6,11 @@
 //! Partitions are read in the order of the request until `max_bytes` is full; the first batch of an answer is whole
 //! even if it is larger. With less than `min_bytes` the request waits: one wake-up object is registered with every
 //! partition, and whichever publishes first has the answer made anew. Recent batches come from memory; older ones are
-//! ranges of segment files; a read that would touch the disk happens off the network threads.
+//! ranges of segment files; a read that would touch the disk happens off the network threads. A consumer of a fast log
+//! is paced (`pace`).
 
 mod answer;
+mod pace;
 mod read;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use kafka_protocol::messages::FetchRequest;
 use tidemark_protocol::error_code::ErrorCode;
 
+pub use self::pace::FetchPace;
 pub(crate) use self::read::check_epoch;
 use self::read::{Round, Target};
 use super::super::reply::Reply;
@@ -53,10 +56,15 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: FetchReques
     };
     let targets: Vec<Target> = fetching.targets.iter().map(|target| Target::resolve(&ctx, target)).collect();
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let round = read_enough(&ctx, &targets, wanted, max_wait).await;
+    let hold = context.pace.hold(ctx.clock.now().mono).min(max_wait);
+    if !hold.is_zero() {
+        tokio::time::sleep(hold).await;
+    }
+    let round = read_enough(&ctx, &targets, wanted, max_wait - hold).await;
     if context.charge.as_ref().is_some_and(|charge| !charge.fetched(round.bytes)) {
         return answer::withheld(&context, ctx.sessions.give_up(&fetching));
     }
+    context.pace.answered(ctx.clock.now().mono, round.bytes, round.has_room(&targets, wanted));
     answer::encode(&ctx, &context, &fetching, &targets, round)
 }
 
@@ -85,6 +93,13 @@ async fn read_enough(ctx: &Arc<Ctx>, targets: &[Target], wanted: Wanted, max_wai
 }
 
 impl Round {
+    /// Whether all limits are far from reached: there was no more to read.
+    fn has_room(&self, targets: &[Target], wanted: Wanted) -> bool {
+        let mut parts = targets.iter().zip(&self.parts);
+        self.bytes <= wanted.max_bytes / 2
+            && parts.all(|(target, part)| part.bytes <= target.asked.max_bytes / 2)
+    }
+
     fn is_enough(&self, wanted: Wanted) -> bool {
         self.bytes >= wanted.min_bytes || self.parts.iter().any(|part| part.error != ErrorCode::None)
     }
