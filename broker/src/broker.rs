@@ -12,7 +12,7 @@ use tidemark_core::metadata::broker_config::NodeFacts;
 use tidemark_core::metadata::{BrokerConfigs, BrokerSettings, ClusterImage, Endpoint};
 use tidemark_protocol::types::BrokerId;
 use tidemark_storage::disk::Disk;
-use tidemark_storage::log::LogContext;
+use tidemark_storage::log::{LogContext, LogOptions};
 use tidemark_storage::metrics::LogMetrics;
 use tidemark_storage::tail::TailBudget;
 use tokio::sync::watch;
@@ -323,13 +323,13 @@ fn start_runtimes(config: &NodeConfig, settings: &BrokerSettings) -> Result<Runt
 
 /// What all logs of the node share.
 fn log_context(config: &NodeConfig, disk: &Arc<dyn Disk>, settings: &BrokerSettings) -> Arc<LogContext> {
-    LogContext::with_retention_check(
-        Arc::clone(disk),
-        Arc::new(TailBudget::new(config.tail_bytes_max)),
-        Arc::new(LogMetrics::default()),
-        settings.producer_id_expiration_ms.into(),
-        retention_check_interval(settings),
-    )
+    let options = LogOptions {
+        producer_expiration_ms: settings.producer_id_expiration_ms.into(),
+        retention_check_interval: retention_check_interval(settings),
+        ..LogOptions::default()
+    };
+    let tail = Arc::new(TailBudget::new(config.tail_bytes_max));
+    LogContext::new(Arc::clone(disk), tail, Arc::new(LogMetrics::default()), options)
 }
 
 fn start_groups(

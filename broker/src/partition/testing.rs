@@ -12,7 +12,7 @@ use tidemark_protocol::batch::{BatchBuilder, BuilderOptions, RecordBatch};
 use tidemark_protocol::types::{Now, TopicId, TopicIdPartition, TopicPartition};
 use tidemark_storage::disk::{Disk, SimDisk};
 use tidemark_storage::journal::Journal;
-use tidemark_storage::log::{LogContext, Slice};
+use tidemark_storage::log::{LogContext, LogOptions, Slice};
 use tidemark_storage::metrics::LogMetrics;
 use tidemark_storage::tail::TailBudget;
 
@@ -57,7 +57,7 @@ impl Rig {
         }
         let (journal, _) = Journal::open(Arc::clone(&shared), &dir.join("journal"), 0).unwrap();
         let tail = Arc::new(TailBudget::new(1 << 20));
-        let log = LogContext::new(shared, tail, Arc::new(LogMetrics::default()), 86_400_000);
+        let log = LogContext::new(shared, tail, Arc::new(LogMetrics::default()), LogOptions::default());
         let inbox = Arc::new(Inbox::default());
         let pools = (WorkPool::inline(), WorkPool::inline());
         let directory =

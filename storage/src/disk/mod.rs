@@ -61,6 +61,14 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Makes the file at least `len` bytes long, with zeros that have their room on the disk already: writes into them
+    /// change neither length nor layout, which leaves a sync less to do. A hint that a disk may ignore; what it did is
+    /// undone by cutting the file.
+    fn extend(&self, len: u64) -> io::Result<()> {
+        let _ = len;
+        Ok(())
+    }
+
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
 

@@ -68,6 +68,14 @@ impl File for OsFile {
         Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes)?)
     }
 
+    fn extend(&self, len: u64) -> io::Result<()> {
+        let from = self.len()?;
+        if len <= from {
+            return Ok(());
+        }
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), from, len - from)?)
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }

@@ -172,6 +172,15 @@ impl File for SimFile {
         self.writable()?.set_len(self.inode, to_usize(len)?)
     }
 
+    fn extend(&self, len: u64) -> io::Result<()> {
+        let more = len.saturating_sub(self.len()?);
+        let mut state = self.writable()?;
+        if more > state.capacity.saturating_sub(state.used) {
+            return Err(state::os_error(state::ENOSPC));
+        }
+        if more > 0 { state.set_len(self.inode, to_usize(len)?) } else { Ok(()) }
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.live()?.file(self.inode)?.cache.len() as u64)
     }

@@ -17,6 +17,8 @@ use crate::segment::Segment;
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// … and after this while so many logs are written that their files are the process's limit.
 const IDLE_AFTER_CROWDED: Duration = Duration::from_secs(1);
+/// A log not appended to for so long gives back the room at its end.
+const QUIET_AFTER: Duration = Duration::from_secs(2);
 /// A backlog of old records must not make a segment each time the clock is looked at.
 const ROLL_SPACING_MS: i64 = 60_000;
 /// Work that had to wait for something else is tried again after this.
@@ -45,6 +47,7 @@ impl Log {
                 Err(e) => self.maintenance_failed(&e),
             }
             self.expire_producers(now);
+            self.give_back_when_quiet(&mut due);
             self.rest_when_idle(&mut due);
         }
         self.remove_files(&mut due);
@@ -127,7 +130,7 @@ impl Log {
             };
             return Ok(removable(&self.facts(), &config, self.log_start, high_watermark, now.wall_ms));
         }
-        self.retention_due = now.mono + self.context.retention_check_interval;
+        self.retention_due = now.mono + self.context.options.retention_check_interval;
         let high_watermark = high_watermark.min(self.durable.end);
         let mut facts = self.facts();
         let mut known = 0;
@@ -238,6 +241,24 @@ impl Log {
         });
         for removed in &self.removed {
             due.at(removed.due);
+        }
+    }
+
+    fn give_back_when_quiet(&mut self, due: &mut Due) {
+        if !self.active().has_room() {
+            return;
+        }
+        if due.now.mono < self.last_used + QUIET_AFTER {
+            return due.at(self.last_used + QUIET_AFTER);
+        }
+        self.give_back_room();
+    }
+
+    /// Not synced: should the room be there again after a crash, the opening cuts it.
+    pub(super) fn give_back_room(&mut self) {
+        let segment = self.active().clone();
+        if let Err(error) = segment.give_back_room() {
+            self.fail(format!("giving back room: {error}"));
         }
     }
 

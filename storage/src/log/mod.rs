@@ -41,6 +41,7 @@ mod time;
 mod truncate;
 
 pub use crate::producer::ProducerDescription;
+pub use crate::segment::RoomPolicy;
 pub use outcome::{AppendError, Appended, Flush, Maintenance, OpenError, Recovery, TruncateError};
 pub use read::{Found, LogReader, Piece, ReadError, Slice};
 
@@ -59,42 +60,44 @@ pub struct LogContext {
     pub tail: Arc<TailBudget>,
     /// Counters.
     pub metrics: Arc<LogMetrics>,
-    /// `producer.id.expiration.ms`: a producer silent for so long is forgotten.
-    pub producer_expiration_ms: i64,
-    /// `log.retention.check.interval.ms`: how often a log looks at its limits; the first time so long after its opening.
-    pub retention_check_interval: Duration,
+    /// What the node decides for all of them.
+    pub options: LogOptions,
     /// The segments open for readers.
     open_files: Arc<OpenFiles>,
 }
 
+/// What a node decides for all its logs.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// `producer.id.expiration.ms`: a producer silent for so long is forgotten.
+    pub producer_expiration_ms: i64,
+    /// `log.retention.check.interval.ms`: how often a log looks at its limits; the first time so long after its opening.
+    pub retention_check_interval: Duration,
+    /// Room at the end of segments that grow.
+    pub room: RoomPolicy,
+}
+
+impl Default for LogOptions {
+    /// A day for producers; limits are looked at whenever a log is maintained.
+    fn default() -> Self {
+        LogOptions {
+            producer_expiration_ms: 86_400_000,
+            retention_check_interval: Duration::ZERO,
+            room: RoomPolicy::default(),
+        }
+    }
+}
+
 impl LogContext {
-    /// What the logs of one broker share; limits are looked at whenever a log is maintained.
+    /// What the logs of one broker share.
     pub fn new(
         disk: Arc<dyn Disk>,
         tail: Arc<TailBudget>,
         metrics: Arc<LogMetrics>,
-        producer_expiration_ms: i64,
-    ) -> Arc<Self> {
-        Self::with_retention_check(disk, tail, metrics, producer_expiration_ms, Duration::ZERO)
-    }
-
-    /// As [`LogContext::new`], with a pace for looking at the limits.
-    pub fn with_retention_check(
-        disk: Arc<dyn Disk>,
-        tail: Arc<TailBudget>,
-        metrics: Arc<LogMetrics>,
-        producer_expiration_ms: i64,
-        retention_check_interval: Duration,
+        options: LogOptions,
     ) -> Arc<Self> {
         let open_files = Arc::new(OpenFiles::new(OPEN_SEGMENTS_MAX, metrics.clone()));
-        Arc::new(LogContext {
-            disk,
-            tail,
-            metrics,
-            producer_expiration_ms,
-            retention_check_interval,
-            open_files,
-        })
+        Arc::new(LogContext { disk, tail, metrics, options, open_files })
     }
 
     fn place(&self, dir: PathBuf, config: &LogConfig) -> Arc<Place> {
@@ -105,6 +108,7 @@ impl LogContext {
             metrics: self.metrics.clone(),
             index_interval: AtomicU64::new(config.index_interval_bytes),
             preallocated_bytes: AtomicU64::new(config.preallocated_bytes()),
+            room: self.options.room,
         })
     }
 }
@@ -298,6 +302,7 @@ impl Log {
         if self.failure.is_none() && self.is_created {
             self.settle();
             self.save();
+            self.give_back_room();
         }
     }
 

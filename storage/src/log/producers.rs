@@ -22,7 +22,7 @@ impl Log {
     pub(super) fn load_producers(&mut self, now: Now) -> Result<&mut ProducerStateManager, ScanError> {
         if self.producers.is_none() {
             let mut producers = self.replay_producers(now)?;
-            producers.on_loaded(now.wall_ms, self.context.producer_expiration_ms);
+            producers.on_loaded(now.wall_ms, self.context.options.producer_expiration_ms);
             self.producers = Some(Box::new(producers));
         }
         Ok(self.producers.as_mut().expect("was just put there"))
@@ -50,7 +50,7 @@ impl Log {
 
     /// Forgets producers that have been silent for too long.
     pub(super) fn expire_producers(&mut self, now: Now) {
-        let expiration_ms = self.context.producer_expiration_ms;
+        let expiration_ms = self.context.options.producer_expiration_ms;
         if let Some(producers) = &mut self.producers {
             producers.expire(now.wall_ms, expiration_ms);
         }

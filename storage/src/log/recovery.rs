@@ -3,6 +3,7 @@
 //! What lies below the journal's mark is trusted and not read. What lies above is read and checked batch by batch:
 //! - all good: **intact**;
 //! - something bad at or after the mark: a **torn tail** that was never claimed durable; it is cut and the cut synced;
+//!   nothing but zeros is room that was made for appends, and is cut without a word;
 //! - something bad or missing below the mark: **corrupt**; nothing is changed and the log stays closed.
 //!
 //! What is good above the mark may be in memory only: after a write-back that failed, the kernel calls the pages clean, and
@@ -18,15 +19,17 @@ use tidemark_protocol::batch::HEADER_LEN;
 use tidemark_protocol::types::{Now, Offset, TopicId, TopicIdPartition};
 
 use super::compaction::swap;
+use super::roll::Unsettled;
 use super::start;
 use super::{Log, LogContext, OpenError, Position, Recovery, Unsynced};
 use crate::config::LogConfig;
 use crate::disk::{OpenMode, read_file, rewrite};
 use crate::epoch::LeaderEpochCache;
+use crate::index::OffsetIndex;
 use crate::journal::LogMark;
 use crate::producer::snapshot;
 use crate::segment::names::{CLEANED, DELETED, INDEX, LOG, METADATA, TEMPORARY, base_offset};
-use crate::segment::scan::{Scan, ScanError, WALK_CHUNK};
+use crate::segment::scan::{Scan, ScanError, WALK_CHUNK, is_room};
 use crate::segment::{Place, Segment};
 use crate::tail::Tail;
 
@@ -67,6 +70,8 @@ struct Opening<'a> {
     /// Compaction may have left gaps between segments.
     is_compacted: bool,
     epochs: &'a mut LeaderEpochCache,
+    /// Segments with room at the end, and where it begins.
+    rooms: Vec<(usize, u64)>,
 }
 
 impl Log {
@@ -105,8 +110,9 @@ impl Log {
             check_topic(&place, identity.topic_id)?;
         }
         let mut epochs = load_epochs(&place, &found, mark)?;
+        let is_compacted = config.cleanup.compact;
         let mut opening =
-            Opening { place: place.clone(), mark, is_compacted: config.cleanup.compact, epochs: &mut epochs };
+            Opening { place: place.clone(), mark, is_compacted, epochs: &mut epochs, rooms: Vec::new() };
         let start = opening.start(&found);
         let checked = opening.check(&found, start)?;
         let recovery = opening.settle(&mut found, &checked)?;
@@ -176,7 +182,7 @@ impl Log {
             cuts: 0,
             saved_position: 0,
             last_used: now.mono,
-            retention_due: now.mono + context.retention_check_interval,
+            retention_due: now.mono + context.options.retention_check_interval,
             rolled_at: now.mono,
             failure: None,
         }
@@ -222,8 +228,13 @@ impl Log {
 
     /// What was read is in the file, but may not be on the disk yet: the first flush syncs it.
     fn unsynced_from(&mut self, segment: usize) -> io::Result<()> {
-        for segment in &self.segments[segment..] {
-            self.unsynced.files.push(segment.file()?);
+        for (i, found) in self.segments.iter().enumerate().skip(segment) {
+            self.unsynced.files.push(found.file()?);
+            if let Some(next) = self.segments.get(i + 1) {
+                found.doubt();
+                let segment = Arc::clone(found);
+                self.unsettled.push(Unsettled { segment, end: next.base_offset(), producers: None });
+            }
         }
         self.unsynced.has_active = true;
         self.is_inherited = false;
@@ -307,7 +318,11 @@ impl Opening<'_> {
                 continue;
             }
             if let Some(reason) = self.check_segment(segment, &mut at)? {
-                return self.verdict(found, start, at, reason);
+                let is_whole = found.get(i + 1).map_or(at.end >= start.proven, |next| next.base == at.end);
+                if !is_whole || !self.is_room(segment, at.position).map_err(|e| self.place.io_error(e))? {
+                    return self.verdict(found, start, at, reason);
+                }
+                self.rooms.push((i, at.position));
             }
         }
         if at.end < start.proven {
@@ -339,8 +354,14 @@ impl Opening<'_> {
                 Err(ScanError::Io(e)) => return Err(place.io_error(e)),
             }
         };
-        at.scanned += if damage.is_some() { segment.size - from } else { at.position - from };
+        at.scanned += at.position - from;
         Ok(damage)
+    }
+
+    /// Whether the segment has nothing but zeros from `position` on.
+    fn is_room(&self, segment: &Found, position: u64) -> io::Result<bool> {
+        let file = self.place.disk.open(&self.place.path(segment.base, LOG), OpenMode::Read)?;
+        is_room(&*file, position, segment.size)
     }
 
     /// Something is bad at `at`: is it a torn tail, or are proven bytes damaged?
@@ -354,11 +375,16 @@ impl Opening<'_> {
         if at.end < start.proven {
             return Err(self.place.corrupt(found[at.segment].base, at.position, at.end, reason));
         }
-        Ok(Checked { damage: Some(reason), ..at })
+        let unread = found[at.segment].size - at.position;
+        Ok(Checked { damage: Some(reason), scanned: at.scanned + unread, ..at })
     }
 
     /// Cuts a torn tail, last things first, so that a crash in between leaves what the next opening cuts again.
     fn settle(&mut self, found: &mut Vec<Found>, checked: &Checked) -> Result<Recovery, OpenError> {
+        for (i, position) in std::mem::take(&mut self.rooms) {
+            self.cut(&[], &found[i], position).map_err(|e| self.place.io_error(e))?;
+            found[i].size = position;
+        }
         if checked.damage.is_none() {
             return Ok(Recovery::Intact { scanned: checked.scanned });
         }
@@ -492,10 +518,12 @@ fn drop_below(
 }
 
 /// What is known to have been durable without a mark: the index of a sealed segment is written only once the segment is.
-/// A log that was never marked, because its first flush was not over, may end in any of its segments.
+/// A log that was never marked, because its first flush was not over, may end in any of its segments; the last one may
+/// have been given room and nothing else.
 fn settled_end(place: &Place, found: &[Found]) -> Offset {
     let used = found.iter().rposition(|f| f.size > 0).map_or(0, |last| last + 1);
-    let is_settled = |f: &Found| place.disk.exists(&place.path(f.base, INDEX));
+    let is_settled =
+        |f: &Found| OffsetIndex::load(&*place.disk, &place.path(f.base, INDEX), f.base, true).is_ok();
     let settled = found[..used].windows(2).rev().find(|pair| is_settled(&pair[0]));
     settled.map_or(Offset::MIN, |pair| pair[1].base)
 }

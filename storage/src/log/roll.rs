@@ -110,6 +110,10 @@ impl Log {
     pub(super) fn roll(&mut self, now: Now) -> io::Result<()> {
         self.take_over()?;
         let old = self.active().clone();
+        // Synced before anything of the next segment is claimed.
+        if old.give_back_room()? {
+            self.note_unsynced()?;
+        }
         let new = Segment::new(self.place.clone(), self.log_end, 0, false);
         new.create()?;
         self.unsynced.add_dir(&self.place.dir);

@@ -44,7 +44,8 @@ impl Fixture {
     pub fn on(disk: Arc<dyn Disk>, root: PathBuf, tail: usize, change: impl FnOnce(&mut LogConfig)) -> Self {
         let mut config = LogConfig { index_interval_bytes: 300, ..LogConfig::default() };
         change(&mut config);
-        let context = LogContext::new(disk, Arc::new(TailBudget::new(tail)), Arc::default(), 86_400_000);
+        let context =
+            LogContext::new(disk, Arc::new(TailBudget::new(tail)), Arc::default(), LogOptions::default());
         Fixture { context, dir: root.join("orders-2"), config: Arc::new(config), _temporary: None }
     }
 

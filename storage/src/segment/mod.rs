@@ -19,13 +19,16 @@ use crate::metrics::LogMetrics;
 pub mod index;
 pub mod names;
 pub mod open_files;
+mod room;
 pub mod scan;
 
 pub use index::SegmentIndex;
 pub use open_files::OpenFiles;
+pub use room::RoomPolicy;
 pub use scan::{Scan, ScanError};
 
 use names::{DELETED, LOG, SEGMENT_FILES, file_name};
+use room::Room;
 use scan::LOOKUP_CHUNK;
 
 /// Where the segments of one log live, and what they share.
@@ -43,6 +46,8 @@ pub struct Place {
     pub index_interval: AtomicU64,
     /// Bytes of disk set aside for a new segment; 0 for none (`preallocate`).
     pub preallocated_bytes: AtomicU64,
+    /// Room at the end of segments that grow.
+    pub room: RoomPolicy,
 }
 
 impl Place {
@@ -72,6 +77,8 @@ pub struct Segment {
     base_offset: Offset,
     /// Bytes of whole batches in the file; grows after they are written.
     size: AtomicU64,
+    /// What the file is longer than that.
+    room: Room,
     /// Used since the cache of open segments last looked.
     used: AtomicBool,
     state: RwLock<State>,
@@ -80,6 +87,8 @@ pub struct Segment {
 #[derive(Default)]
 struct State {
     sealed: bool,
+    /// Not known to be durable: an index on disk would say that it is.
+    unproven: bool,
     retired: bool,
     /// The log's owner is writing here: file and index stay until it says otherwise.
     busy: bool,
@@ -104,6 +113,7 @@ impl Segment {
             place,
             base_offset,
             size: AtomicU64::new(size),
+            room: Room::default(),
             used: AtomicBool::new(false),
             state: RwLock::new(State { sealed, ..State::default() }),
         })
@@ -184,6 +194,8 @@ impl Segment {
             slices.push(IoSlice::new(batch.prefix()));
             slices.push(IoSlice::new(batch.body()));
         }
+        let end = start + batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+        self.room.make(&*file, end, self.place.room);
         file.write_all_at(&slices, start)?;
         let mut position = start;
         let mut state = self.write_state();
@@ -200,7 +212,22 @@ impl Segment {
 
     /// Cuts what a failed append may have left behind.
     pub fn undo_append(self: &Arc<Self>) -> io::Result<()> {
+        self.room.forget();
         self.file()?.set_len(self.size())
+    }
+
+    /// Whether the file is longer than its batches.
+    pub fn has_room(&self) -> bool {
+        self.room.is_there()
+    }
+
+    /// Gives back what the file is longer than its batches. Returns whether there ever was any: then the segment must be
+    /// synced before another one follows it.
+    pub fn give_back_room(self: &Arc<Self>) -> io::Result<bool> {
+        if self.room.is_there() {
+            self.undo_append()?;
+        }
+        Ok(self.room.was_there())
     }
 
     /// Cuts the file at `position`, where a batch begins or the last one ends. The indexes go; the caller syncs.
@@ -212,6 +239,7 @@ impl Segment {
         }
         state.index = None;
         state.summary = None;
+        self.room.forget();
         let file = self.open(&mut state)?;
         self.size.store(position, Ordering::Release);
         for suffix in SEGMENT_FILES.iter().filter(|&&s| s != LOG) {
@@ -280,7 +308,7 @@ impl Segment {
         let file = self.open(state)?;
         index.catch_up(&*file, self.size(), self.place.interval())?;
         self.place.metrics.rebuilt_indexes.add(1);
-        if state.sealed && !state.retired {
+        if state.sealed && !state.unproven && !state.retired {
             // Only saves the next reader this walk: a failure costs nothing but time.
             let _ = index.write(&self.place, true);
         }
@@ -399,10 +427,16 @@ impl Segment {
         self.write_state().sealed = true;
     }
 
+    /// The sealed segment was found after a crash and is not known to be durable until [`Segment::settle`].
+    pub fn doubt(&self) {
+        self.write_state().unproven = true;
+    }
+
     /// The sealed segment is durable: writes the indexes and lets go of everything. An index that cannot be written is
     /// rebuilt when needed.
     pub fn settle(&self) {
         let mut state = self.write_state();
+        state.unproven = false;
         if let Some(index) = state.index.take() {
             let written = if state.retired { Ok(()) } else { index.write(&self.place, true) };
             if let Err(error) = written {

@@ -128,6 +128,22 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Whether the file holds only zeros in `position..end`: room that no batch was written to.
+pub fn is_room(file: &dyn File, mut position: u64, end: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; LOOKUP_CHUNK];
+    while position < end {
+        let len = bytes.len().min(usize::try_from(end - position).unwrap_or(usize::MAX));
+        read_exact_at(file, &mut bytes[..len], position)?;
+        if bytes[..len].iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        position += len as u64;
+        // The first bytes tell most.
+        bytes.resize(WALK_CHUNK, 0);
+    }
+    Ok(true)
+}
+
 /// Reads the batch at `position` and verifies its checksum.
 pub fn read_batch(file: &dyn File, position: u64, header: &BatchHeader) -> Result<RecordBatch, ScanError> {
     let mut bytes = vec![0; header.total_len()];

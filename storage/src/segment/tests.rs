@@ -16,6 +16,7 @@ fn place(dir: &TempDir, open_max: usize) -> Arc<Place> {
         metrics,
         index_interval: AtomicU64::new(200),
         preallocated_bytes: AtomicU64::new(0),
+        room: RoomPolicy::default(),
     })
 }
 

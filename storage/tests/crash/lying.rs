@@ -53,6 +53,9 @@ impl File for LyingFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.inner.set_len(len)
     }
+    fn extend(&self, len: u64) -> io::Result<()> {
+        self.inner.extend(len)
+    }
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

@@ -13,7 +13,7 @@ use tidemark_storage::config::{CleanupPolicy, LogConfig};
 use tidemark_storage::disk::sim::Rng;
 use tidemark_storage::disk::{Disk, SimDisk};
 use tidemark_storage::journal::Journal;
-use tidemark_storage::log::{AppendError, Log, LogContext, Recovery};
+use tidemark_storage::log::{AppendError, Log, LogContext, LogOptions, Recovery, RoomPolicy};
 use tidemark_storage::tail::TailBudget;
 use uuid::Uuid;
 
@@ -692,5 +692,8 @@ impl World {
 
 fn context_on(disk: &LyingDisk, rng: &mut Rng) -> Arc<LogContext> {
     let tail = if rng.percent(50) { 0 } else { rng.index(4000) };
-    LogContext::new(Arc::new(disk.clone()), Arc::new(TailBudget::new(tail)), Arc::default(), 86_400_000)
+    // Small steps, so that the small segments of these worlds have room at every stage; none in some.
+    let room = RoomPolicy { from_bytes: rng.index(2000) as u64, step_bytes: 1 + rng.index(1000) as u64 };
+    let options = LogOptions { room, ..LogOptions::default() };
+    LogContext::new(Arc::new(disk.clone()), Arc::new(TailBudget::new(tail)), Arc::default(), options)
 }

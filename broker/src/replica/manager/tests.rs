@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use tidemark_core::metadata::{BrokerConfigs, ConfigResource, PartitionImage, TopicImage};
 use tidemark_protocol::types::Now;
 use tidemark_storage::disk::{Disk, SimDisk};
-use tidemark_storage::log::LogContext;
+use tidemark_storage::log::{LogContext, LogOptions};
 use tidemark_storage::metrics::LogMetrics;
 use tidemark_storage::tail::TailBudget;
 
@@ -31,7 +31,12 @@ impl Node {
 
     fn start_with(disk: SimDisk, image: ClusterImage, log_threads: usize) -> Node {
         let tail = Arc::new(TailBudget::new(1 << 20));
-        let log = LogContext::new(Arc::new(disk.clone()), tail, Arc::new(LogMetrics::default()), 86_400_000);
+        let log = LogContext::new(
+            Arc::new(disk.clone()),
+            tail,
+            Arc::new(LogMetrics::default()),
+            LogOptions::default(),
+        );
         let config =
             RuntimeConfig { network_threads: 0, log_threads, sync_threads: 2, background_threads: 1 };
         let options = ReplicaOptions {

@@ -18,7 +18,7 @@ pub(super) const BLOCK: usize = 4096;
 /// What a disk writes at once: a block can be torn at these.
 const SECTOR: usize = 512;
 const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
+pub(super) const ENOSPC: i32 = 28;
 const ENOTDIR: i32 = 20;
 const EISDIR: i32 = 21;
 const ENOTEMPTY: i32 = 39;

@@ -35,6 +35,7 @@ fn place_on(disk: SimDisk) -> Arc<Place> {
         metrics,
         index_interval: AtomicU64::new(4096),
         preallocated_bytes: AtomicU64::new(0),
+        room: crate::segment::RoomPolicy::default(),
     })
 }
 

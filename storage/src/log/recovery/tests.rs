@@ -7,8 +7,8 @@ use tidemark_protocol::batch::RecordBatch;
 
 use super::*;
 use crate::disk::{Disk, OsDisk, SimDisk};
-use crate::log::TailBudget;
 use crate::log::tests::{EPOCH, Fixture, append, at, batch, flush, identity, placed, read_all};
+use crate::log::{LogOptions, RoomPolicy, TailBudget};
 
 /// Writes ten batches, flushed, and returns the mark; then five more that are not.
 fn written(fixture: &Fixture) -> LogMark {
@@ -76,6 +76,84 @@ fn without_a_mark_everything_is_checked() {
     assert_eq!(log.epoch_end(EPOCH), (EPOCH, 30));
 }
 
+/// As [`written`], in a log that makes room for its appends.
+fn written_with_room(fixture: &mut Fixture) -> LogMark {
+    let room = RoomPolicy { from_bytes: 0, step_bytes: 10_000 };
+    let options = LogOptions { room, ..LogOptions::default() };
+    let disk = fixture.context.disk.clone();
+    fixture.context = LogContext::new(disk, Arc::new(TailBudget::new(0)), Arc::default(), options);
+    written(fixture)
+}
+
+#[test]
+fn room_behind_the_last_batch_is_cut_and_no_damage() {
+    let mut fixture = Fixture::new(0, |_| {});
+    let mark = written_with_room(&mut fixture);
+    let path = fixture.path(0, LOG);
+    assert_eq!(OsDisk.file_len(&path).unwrap(), 10_000);
+    let (log, recovery) = fixture.try_open(Some(mark)).unwrap();
+    assert_eq!(recovery, Recovery::Intact { scanned: log.size_bytes() * 5 / 15 });
+    assert_eq!((log.log_end(), read_all(&log, 0).len()), (30, 15));
+    assert_eq!(OsDisk.file_len(&path).unwrap(), log.size_bytes());
+    assert_eq!(fixture.context.metrics.torn_tails.get(), 0);
+}
+
+#[test]
+fn room_left_in_a_sealed_segment_does_not_end_the_log() {
+    let fixture = Fixture::new(0, |c| c.segment_bytes = 1000);
+    let mark = written(&fixture);
+    // As a power loss leaves it that forgot the cut but not the segments after it.
+    let segments = fixture.files(".log");
+    let path = fixture.dir.join(&segments[segments.len() - 2]);
+    let size = OsDisk.file_len(&path).unwrap();
+    cut(&path, size + 5000);
+    let (log, recovery) = fixture.try_open(Some(mark)).unwrap();
+    assert!(matches!(recovery, Recovery::Intact { .. }), "{recovery:?}");
+    assert_eq!((log.log_end(), read_all(&log, 0).len()), (30, 15));
+    assert_eq!(OsDisk.file_len(&path).unwrap(), size);
+}
+
+#[test]
+fn zeros_in_place_of_proven_batches_are_damage() {
+    let fixture = Fixture::new(0, |c| c.segment_bytes = 1000);
+    written(&fixture);
+    let path = fixture.path(0, LOG);
+    let size = OsDisk.file_len(&path).unwrap();
+    cut(&path, size / 2);
+    cut(&path, size);
+    // Read as a whole, because no mark is known; the sealed segments are proven all the same.
+    assert!(matches!(fixture.try_open(None), Err(OpenError::Corrupt { .. })));
+}
+
+#[test]
+fn a_closed_and_a_quiet_log_give_their_room_back() {
+    let mut fixture = Fixture::new(0, |_| {});
+    written_with_room(&mut fixture);
+    let path = fixture.path(0, LOG);
+    let mut log = fixture.open(None);
+    append(&mut log, 1);
+    flush(&mut log);
+    assert_eq!(OsDisk.file_len(&path).unwrap(), 10_000);
+    log.maintain(at(10_000), log.log_end());
+    assert_eq!(OsDisk.file_len(&path).unwrap(), log.size_bytes(), "quiet");
+    append(&mut log, 1);
+    flush(&mut log);
+    assert_eq!(OsDisk.file_len(&path).unwrap(), 10_000);
+    log.close();
+    assert_eq!(OsDisk.file_len(&path).unwrap(), log.size_bytes(), "closed");
+}
+
+#[test]
+fn a_sealed_segment_has_no_room() {
+    let mut fixture = Fixture::new(0, |c| c.segment_bytes = 1000);
+    written_with_room(&mut fixture);
+    let log = fixture.open(None);
+    let on_disk: u64 =
+        fixture.files(".log").iter().map(|f| OsDisk.file_len(&fixture.dir.join(f)).unwrap()).sum();
+    assert!(log.segment_count() > 2);
+    assert_eq!(on_disk, log.size_bytes());
+}
+
 #[test]
 fn a_torn_tail_after_the_mark_is_cut() {
     for segment_bytes in [1 << 20, 1000] {
@@ -101,16 +179,20 @@ fn a_torn_tail_after_the_mark_is_cut() {
 
 #[test]
 fn a_half_written_batch_at_the_end_is_cut() {
-    let fixture = Fixture::new(0, |_| {});
-    let mark = written(&fixture);
-    let len = OsDisk.file_len(&fixture.path(0, LOG)).unwrap();
-    for missing in [1, 100, 250] {
+    for missing in [1, 100, 190] {
+        let fixture = Fixture::new(0, |_| {});
+        let mark = written(&fixture);
+        let len = OsDisk.file_len(&fixture.path(0, LOG)).unwrap();
         cut(&fixture.path(0, LOG), len - missing);
         let (log, recovery) = fixture.try_open(Some(mark)).unwrap();
         assert!(matches!(recovery, Recovery::Torn { truncated_to: 28, .. }), "{recovery:?}");
         assert_eq!(log.log_end(), 28);
         // As if the power had failed before the cut was synced.
+        drop(log);
         cut(&fixture.path(0, LOG), len - missing);
+        let (log, recovery) = fixture.try_open(Some(mark)).unwrap();
+        assert!(matches!(recovery, Recovery::Intact { .. }), "{recovery:?}");
+        assert_eq!(log.log_end(), 28);
     }
 }
 
@@ -320,7 +402,12 @@ fn opening_creates_nothing() {
     let disk = SimDisk::new(1);
     let fixture = on(&disk, 1000);
     fixture.open(None);
-    let again = LogContext::new(Arc::new(disk.clone()), Arc::new(TailBudget::new(0)), Arc::default(), 1);
+    let again = LogContext::new(
+        Arc::new(disk.clone()),
+        Arc::new(TailBudget::new(0)),
+        Arc::default(),
+        LogOptions { producer_expiration_ms: 1, ..LogOptions::default() },
+    );
     Log::open(&again, PathBuf::from("/data/other-0"), identity(), None, Arc::default(), at(0)).unwrap();
     assert_eq!(disk.changes_made(), 0);
 }

@@ -83,6 +83,7 @@ fn log(args: &DumpArgs) -> Result<Report, Failure> {
                         rows.batch(&file, at, &header, batch)
                     }
                 }
+                Some(Err(_)) if find::is_room(&bytes[at..]) => break,
                 Some(Err(error)) => {
                     rows.damaged(&file, at, &error.to_string());
                     break;

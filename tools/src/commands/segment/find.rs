@@ -62,6 +62,11 @@ pub fn bytes(path: &Path) -> Result<Mapped, Failure> {
     disk.map(path).map_err(|error| unreadable(path, &error))
 }
 
+/// Whether what follows the last batch is room that a running broker made for appends.
+pub fn is_room(rest: &[u8]) -> bool {
+    rest.iter().all(|&byte| byte == 0)
+}
+
 /// The failure of reading a file.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
