@@ -6,6 +6,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 use tidemark_protocol::api::{APIS, ApiKey};
+use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::Now;
 
 /// Upper bounds of the latency histogram in seconds: from a cached answer to a long poll.
@@ -21,6 +22,7 @@ pub struct ServerMetrics {
     bytes_in: IntCounter,
     bytes_out: IntCounter,
     read_failures: IntCounter,
+    errors: IntCounterVec,
 }
 
 struct ApiMetrics {
@@ -76,6 +78,13 @@ impl ServerMetrics {
             )?,
             bytes_out: counter("tidemark_fetch_bytes_total", "Bytes of record batches given out.")?,
             read_failures: counter("tidemark_log_read_failures_total", "Reads of a log that failed.")?,
+            errors: IntCounterVec::new(
+                Opts::new(
+                    "tidemark_partition_errors_total",
+                    "Partitions of a produce, fetch or offset request that were answered with an error, by API and error.",
+                ),
+                &["api", "error"],
+            )?,
         };
         registry.register(Box::new(requests))?;
         registry.register(Box::new(seconds))?;
@@ -85,6 +94,7 @@ impl ServerMetrics {
         registry.register(Box::new(metrics.bytes_in.clone()))?;
         registry.register(Box::new(metrics.bytes_out.clone()))?;
         registry.register(Box::new(metrics.read_failures.clone()))?;
+        registry.register(Box::new(metrics.errors.clone()))?;
         Ok(metrics)
     }
 
@@ -125,8 +135,20 @@ impl ServerMetrics {
         self.bytes_out.inc_by(bytes as u64);
     }
 
+    /// A partition was answered with this code; errors are counted. The names are those of Kafka's table, so there is a
+    /// bounded number of them.
+    pub fn partition_answered(&self, key: ApiKey, code: i16) {
+        if code != ErrorCode::None.code() {
+            let error = ErrorCode::from_code(code).map_or("UNKNOWN", ErrorCode::name);
+            self.errors.with_label_values(&[key.api().name, error]).inc();
+        }
+    }
+
     /// A read of a log failed.
     pub fn read_failed(&self) {
         self.read_failures.inc();
     }
 }
+
+#[cfg(test)]
+mod tests;

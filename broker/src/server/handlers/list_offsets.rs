@@ -12,6 +12,7 @@ use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use tidemark_protocol::api::ApiKey;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{LeaderEpoch, Offset, TimestampMs};
 use tidemark_storage::log::{Found, ReadError};
@@ -60,7 +61,9 @@ pub async fn handle(
                 let handle = ctx.replicas.partition(&topic.name, asked.partition_index);
                 look_up(handle, asked, context.version, committed).await
             };
-            partitions.push(encode(context.version, asked.partition_index, answer));
+            let partition = encode(context.version, asked.partition_index, answer);
+            ctx.metrics.partition_answered(ApiKey::ListOffsets, partition.error_code);
+            partitions.push(partition);
         }
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }

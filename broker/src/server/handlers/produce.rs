@@ -98,9 +98,14 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
     let responses = topics
         .into_iter()
         .map(|(name, id, partitions)| {
-            TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(
-                partitions.iter().map(|p| p.answer(context.version, &results)).collect(),
-            )
+            let answers = partitions.iter().map(|p| p.answer(context.version, &results));
+            let answers = answers
+                .inspect(|answer| ctx.metrics.partition_answered(ApiKey::Produce, answer.error_code))
+                .collect();
+            TopicProduceResponse::default()
+                .with_name(name)
+                .with_topic_id(id)
+                .with_partition_responses(answers)
         })
         .collect();
     let response = ProduceResponse::default()

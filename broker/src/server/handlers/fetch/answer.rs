@@ -1,5 +1,6 @@
 //! The answer to a fetch: which partitions it carries, and its bytes around the records.
 
+use tidemark_protocol::api::ApiKey;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::fetch_response::{FetchPartitionHead, FetchResponseEncoder, Part as Encoded};
 use tidemark_protocol::types::TopicId;
@@ -59,6 +60,7 @@ pub(super) fn encode(
         }
         for (target, part) in run {
             bytes += part.bytes;
+            ctx.metrics.partition_answered(ApiKey::Fetch, part.error.code());
             if let Some(handle) = target.handle() {
                 handle.count_out(part.bytes);
             }
