@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::inbox::{Inbox, Input};
 use super::shared_sync::{Asked, SharedSync};
+use super::sync_times::SyncTimes;
 use crate::clock::Clock;
 use crate::runtime::WorkPool;
 
@@ -83,8 +84,8 @@ pub struct LogThreadMetrics {
     pub flushes: Counter,
     /// … of which by syncing the whole file system.
     pub filesystem_syncs: Counter,
-    /// Time spent in syncs, microseconds.
-    pub flush_micros: Counter,
+    /// How long the groups took.
+    pub sync_times: SyncTimes,
     /// Logs opened.
     pub opened_logs: Counter,
     /// Logs that cannot be served because their bytes are damaged.

@@ -14,6 +14,7 @@
 pub mod append;
 pub mod config;
 pub mod error;
+pub mod sync_times;
 pub mod waiter;
 
 mod compaction;

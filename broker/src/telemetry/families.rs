@@ -1,6 +1,6 @@
 //! Metric families made at the moment somebody scrapes, from numbers that live elsewhere.
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 /// Families in the order they were added.
 #[derive(Default)]
@@ -53,14 +53,27 @@ impl Families {
         self.add(name, help, MetricType::COUNTER, metrics.collect());
     }
 
-    /// How often something happened and how long it took in all.
-    pub fn timings(&mut self, name: &str, help: &str, count: u64, seconds: f64) {
-        let mut summary = Summary::default();
-        summary.set_sample_count(count);
-        summary.set_sample_sum(seconds);
+    /// Events that took time: `(count, seconds of all)`, and for each bound how many took no longer.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        (count, seconds): (u64, f64),
+        buckets: &[(f64, u64)],
+    ) {
+        let mut histogram = Histogram::default();
+        histogram.set_sample_count(count);
+        histogram.set_sample_sum(seconds);
+        let bucket = |(bound, count): &(f64, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        };
+        histogram.set_bucket(buckets.iter().map(bucket).collect());
         let mut metric = Metric::from_label(Vec::new());
-        metric.set_summary(summary);
-        self.add(name, help, MetricType::SUMMARY, vec![metric]);
+        metric.set_histogram(histogram);
+        self.add(name, help, MetricType::HISTOGRAM, vec![metric]);
     }
 
     /// Everything added.

@@ -176,9 +176,14 @@ impl NodeSources {
 
     fn log_threads(&self, families: &mut Families) {
         let threads = self.replicas.metrics();
-        let seconds = threads.flush_micros.get() as f64 / 1e6;
+        let times = &threads.sync_times;
         let help = "Group commits: how many, and how long they took.";
-        families.timings("tidemark_log_fsync_duration_seconds", help, threads.flushes.get(), seconds);
+        families.histogram(
+            "tidemark_log_fsync_duration_seconds",
+            help,
+            (times.count(), times.seconds()),
+            &times.cumulative(),
+        );
         for (name, help, counter) in [
             (
                 "tidemark_log_thread_rounds_total",

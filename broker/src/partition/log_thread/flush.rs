@@ -180,7 +180,7 @@ impl LogThread {
     pub(super) fn flushed(&mut self, flushes: Vec<(Slot, Flush)>, took: Duration, now: Now) {
         self.flushes.in_flight -= flushes.len();
         self.directory.metrics.flushes.add(1);
-        self.directory.metrics.flush_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.directory.metrics.sync_times.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let syncs = flushes.iter().map(|(_, flush)| flush.files.len() + flush.dirs.len()).sum();
         if flushes.len() > 1 && is_slow(syncs, took) {
             self.flushes.filesystem_from = now.mono + SYNC_FILESYSTEM_PAUSE;
