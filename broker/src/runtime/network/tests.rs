@@ -16,8 +16,7 @@ async fn threads_of(network: &NetworkThreads, count: usize) -> BTreeMap<String, 
         });
     }
     while tasks.join_next().await.is_some() {}
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 #[tokio::test]
