@@ -1,9 +1,12 @@
 """The checks over kafka-python."""
 
 import logging
+import queue
 import re
 import sys
+import threading
 import time
+from concurrent.futures import Future
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
@@ -146,32 +149,72 @@ def poll(consumer, seconds):
 
 
 class KafkaPythonMember(Member):
+    """Polls on a thread of its own, as a program would. The client forgets an assignment that comes between two polls and
+    joins anew, on every broker: members polled in turn by one thread keep sending each other back. And it joins without
+    knowing the topic, gets nothing, and may forget the second join's assignment for good, so the topic is known first."""
+
     def __init__(self, consumer, topic):
         self.consumer, self.topic = consumer, topic
+        self.records, self.calls, self.owned, self.problem = queue.Queue(), queue.Queue(), set(), None
+        self.stop = threading.Event()
         consumer.subscribe([topic])
-        # The client joins without knowing the topic, gets nothing, and joins again when it does; a poll that ends during
-        # that second join loses the assignment for good, on every broker. So the topic is known before the first poll.
         until(lambda: consumer.partitions_for_topic(topic), 15, f"the client does not learn of {topic}")
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        """Polls until told to stop; what others want of the consumer is done between two polls."""
+        try:
+            while not self.stop.is_set():
+                for record in poll(self.consumer, 0.5):
+                    self.records.put(record)
+                self.owned = {part.partition for part in self.consumer.assignment()}
+                while not self.calls.empty():
+                    self.calls.get()()
+        except Exception as error:  # noqa: BLE001: told to whoever polls next
+            self.problem = error
+
+    def on_thread(self, call, *args):
+        done = Future()
+
+        def answer():
+            try:
+                done.set_result(translated(call, *args))
+            except Exception as error:  # noqa: BLE001: raised where the result is asked for
+                done.set_exception(error)
+
+        self.calls.put(answer)
+        return done.result(20)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join(20)
         self.consumer.close(autocommit=False)
 
     def poll(self, seconds, at_most=None):
-        return poll(self.consumer, seconds)
+        if self.problem:
+            raise self.problem
+        got = []
+        try:
+            got.append(self.records.get(timeout=seconds))
+            while True:
+                got.append(self.records.get_nowait())
+        except queue.Empty:
+            return got
 
     def assignment(self):
-        return {part.partition for part in self.consumer.assignment()}
+        return self.owned
 
     def commit(self, offsets):
         if offsets:
             offsets = {TopicPartition(self.topic, p): OffsetAndMetadata(at, "", -1) for p, at in offsets.items()}
-        translated(self.consumer.commit, offsets)
+        self.on_thread(self.consumer.commit, offsets)
 
     def committed(self, partition):
-        return self.consumer.committed(TopicPartition(self.topic, partition))
+        return self.on_thread(self.consumer.committed, TopicPartition(self.topic, partition))
 
 
 sys.exit(run(KafkaPython()))
