@@ -44,6 +44,7 @@ pub(crate) struct Directory {
     failure: watch::Sender<Option<Arc<str>>>,
     /// Syncs of the whole file system.
     filesystem: SharedSync,
+    has_whole_syncs: bool,
 }
 
 /// The broker's settings for visits by time.
@@ -131,11 +132,17 @@ impl Directory {
             failed,
             failure,
             filesystem: SharedSync::default(),
+            has_whole_syncs: matches!(watched, Ok(true)),
         };
         if let Err(error) = watched {
             directory.fail(&format!("the file system cannot be watched for errors: {error}"));
         }
         directory
+    }
+
+    /// Whether one sync of the file system stands for those of all files.
+    pub(super) fn has_whole_syncs(&self) -> bool {
+        self.has_whole_syncs
     }
 
     /// The broker's settings for visits by time.

@@ -102,8 +102,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the entries of a directory durable: names created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// From now on, writes to the file system of `path` that fail on their way to the disk are reported by
-    /// [`Disk::sync_filesystem`], too, and not by their files alone. To be called before the first write.
-    fn watch_filesystem(&self, path: &Path) -> io::Result<()>;
+    /// [`Disk::sync_filesystem`], too, and not by their files alone. To be called before the first write. Returns whether
+    /// that call may be relied upon there at all.
+    fn watch_filesystem(&self, path: &Path) -> io::Result<bool>;
     /// Makes everything written so far on the file system of `path` durable (`syncfs`). Errors of writes that went to the
     /// disk before [`Disk::watch_filesystem`] are not reported, and each error is reported to one caller only.
     fn sync_filesystem(&self, path: &Path) -> io::Result<()>;

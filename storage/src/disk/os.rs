@@ -135,6 +135,23 @@ fn held_directory(path: &Path) -> io::Result<Arc<fs::File>> {
     Ok(directory)
 }
 
+/// Magic numbers of the file systems whose `syncfs` does for every file what `fdatasync` does for one: ext4 (and ext2, ext3),
+/// XFS, Btrfs, F2FS, tmpfs. Those that keep files elsewhere need not tell the other side.
+const WHOLE_SYNC_FILESYSTEMS: [u32; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
+/// First kernel whose `syncfs` reports failed writes.
+const WHOLE_SYNC_KERNEL: (u32, u32) = (5, 8);
+
+fn reports_whole_syncs() -> bool {
+    kernel_version(&rustix::system::uname().release().to_string_lossy())
+        .is_some_and(|version| version >= WHOLE_SYNC_KERNEL)
+}
+
+/// Major and minor number of a release as `6.1.0-18-amd64`.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 impl Disk for OsDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
@@ -184,8 +201,10 @@ impl Disk for OsDisk {
         fs::File::open(path)?.sync_all()
     }
 
-    fn watch_filesystem(&self, path: &Path) -> io::Result<()> {
-        held_directory(path).map(|_| ())
+    fn watch_filesystem(&self, path: &Path) -> io::Result<bool> {
+        let directory = held_directory(path)?;
+        let kind = rustix::fs::fstatfs(&*directory)?.f_type;
+        Ok(WHOLE_SYNC_FILESYSTEMS.contains(&(kind as u32)) && reports_whole_syncs())
     }
 
     fn sync_filesystem(&self, path: &Path) -> io::Result<()> {

@@ -229,8 +229,8 @@ impl Disk for SimDisk {
         self.live()?.sync_dir(path)
     }
 
-    fn watch_filesystem(&self, _path: &Path) -> io::Result<()> {
-        self.live().map(|_| ())
+    fn watch_filesystem(&self, _path: &Path) -> io::Result<bool> {
+        self.live().map(|_| true)
     }
 
     fn sync_filesystem(&self, _path: &Path) -> io::Result<()> {

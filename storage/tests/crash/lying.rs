@@ -92,7 +92,7 @@ impl Disk for LyingDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         if self.lies() { Ok(()) } else { self.inner.sync_dir(path) }
     }
-    fn watch_filesystem(&self, path: &Path) -> io::Result<()> {
+    fn watch_filesystem(&self, path: &Path) -> io::Result<bool> {
         self.inner.watch_filesystem(path)
     }
 

@@ -1,8 +1,9 @@
 //! Group commit: which partitions wait for a sync, which are being synced, and what happens when a sync is back.
 //!
-//! Up to [`SYNC_SIDE_BY_SIDE`] files are synced side by side, each on its own, so that a slow one holds up nobody else.
-//! When more than [`SYNC_FILESYSTEM_ABOVE`] partitions wait, one sync of the whole file system covers them all, for a
-//! fraction of the CPU.
+//! One sync at a time: what gathers meanwhile shares the next. A single file is synced by itself; two or more by one sync of
+//! the whole file system, which costs little more than that of a file however many there are. Where the file system has
+//! other writers such a sync may have to wait for their data: when one was slow, and while somebody uses the thread who
+//! does not wait for the disk, up to [`SYNC_SIDE_BY_SIDE`] files are synced side by side instead, each on its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,23 +13,27 @@ use tidemark_protocol::types::Now;
 use tidemark_storage::log::Flush;
 
 use super::LogThread;
+use crate::partition::directory::Directory;
 use crate::partition::inbox::{Input, Slot};
+use crate::partition::shared_sync::Asked;
 use crate::partition::writer::OpenLog;
 
 /// Syncs of one log thread at a time: what the sync pool has threads for.
 const SYNC_SIDE_BY_SIDE: usize = crate::runtime::SYNC_THREADS;
-/// Beyond so many files one sync of the file system costs less than one each.
+/// Beyond so many files one sync of the file system is better whoever uses the thread.
 const SYNC_FILESYSTEM_ABOVE: usize = 32;
 /// A sync of the file system that takes longer has other people's data to write, …
-const SYNC_FILESYSTEM_SLOW: Duration = Duration::from_millis(500);
+const SYNC_FILESYSTEM_SLOW: Duration = Duration::from_millis(20);
 /// … unless the syncs it stands for are so many that each would have to be shorter than this side by side, which is what
 /// one takes on a busy disk. A new log alone wants five: three files and two directories.
 const SYNC_ONE: Duration = Duration::from_millis(1);
-/// After a slow one, side by side is better for this long.
-const SYNC_FILESYSTEM_PAUSE: Duration = Duration::from_secs(10);
-/// A round with no more inputs than this syncs its one file on the log thread: a producer that waits for each answer
-/// gains nothing from a free log thread, and two thread switches are spared.
-const INLINE_INPUTS_MAX: usize = 2;
+/// After a slow one, side by side is better for this long, …
+const PAUSE_MIN: Duration = Duration::from_secs(10);
+/// … and twice as long each time the next one is slow again, up to this.
+const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// A round with no more inputs than this syncs on the log thread: producers that wait for their answers gain nothing from
+/// a free log thread, and two thread switches are spared.
+const INLINE_INPUTS_MAX: usize = 16;
 /// … unless somebody who does not wait for the disk used this thread so recently.
 const INLINE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,27 +44,35 @@ pub(super) struct FlushQueue {
     in_flight: usize,
     /// Syncs of the whole file system are not used before this.
     filesystem_from: Duration,
-    /// Syncs on the log thread are not used before this.
-    inline_from: Duration,
+    /// How long they were not used the last time one was slow; zero if the last one was not.
+    pause: Duration,
+    /// Somebody used this thread who does not wait for the disk; over by this.
+    impatient_until: Duration,
 }
 
 /// How the next flush is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
     /// Not now.
     Wait,
-    /// One file, on this thread.
-    Inline,
-    /// Each file on its own, on the pool.
-    SideBySide,
-    /// All at once, on the pool.
-    Filesystem,
+    /// One file.
+    One(Where),
+    /// All at once, by a sync of the file system.
+    Filesystem(Where),
+}
+
+/// Which thread syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    LogThread,
+    Pool,
 }
 
 impl FlushQueue {
     /// Takes note of who uses this thread: `patient` are those who wait for the disk.
     pub(super) fn on_append(&mut self, patient: bool, now: Duration) {
         if !patient {
-            self.inline_from = now + INLINE_PAUSE;
+            self.impatient_until = now + INLINE_PAUSE;
         }
     }
 
@@ -68,22 +81,30 @@ impl FlushQueue {
         self.waiting.clear();
     }
 
-    fn plan(&self, inputs: usize, now: Duration) -> Plan {
-        if self.waiting.is_empty() {
-            Plan::Wait
-        } else if self.waiting.len() > SYNC_FILESYSTEM_ABOVE && now >= self.filesystem_from {
-            if self.in_flight == 0 { Plan::Filesystem } else { Plan::Wait }
-        } else if self.in_flight >= SYNC_SIDE_BY_SIDE {
-            Plan::Wait
-        } else if self.waiting.len() == 1
-            && self.in_flight == 0
-            && inputs <= INLINE_INPUTS_MAX
-            && now >= self.inline_from
-        {
-            Plan::Inline
-        } else {
-            Plan::SideBySide
+    /// What to do after a round of `inputs` inputs, where the file system `has_whole_syncs`.
+    fn plan(&self, inputs: usize, has_whole_syncs: bool, now: Duration) -> Plan {
+        let is_patient = now >= self.impatient_until;
+        let is_crowded = self.waiting.len() > SYNC_FILESYSTEM_ABOVE;
+        let whole = has_whole_syncs && now >= self.filesystem_from && (is_patient || is_crowded);
+        let place = if is_patient && inputs <= INLINE_INPUTS_MAX { Where::LogThread } else { Where::Pool };
+        match (self.waiting.len(), self.in_flight) {
+            (0, _) => Plan::Wait,
+            (_, 1..) if whole => Plan::Wait,
+            (2.., 0) if whole => Plan::Filesystem(place),
+            (1, 0) => Plan::One(place),
+            (_, SYNC_SIDE_BY_SIDE..) => Plan::Wait,
+            _ => Plan::One(Where::Pool),
         }
+    }
+
+    /// A sync of the file system that stands for `syncs` of files and directories took so long.
+    fn on_filesystem_sync(&mut self, syncs: usize, took: Duration, now: Duration) {
+        if !is_slow(syncs, took) {
+            self.pause = Duration::ZERO;
+            return;
+        }
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        self.filesystem_from = now + self.pause;
     }
 }
 
@@ -101,22 +122,24 @@ impl LogThread {
     /// Starts the syncs that may start now. `inputs` is how many inputs the round had.
     pub(super) fn start_flushes(&mut self, inputs: usize, now: Now) {
         loop {
-            match self.flushes.plan(inputs, now.mono) {
+            match self.flushes.plan(inputs, self.directory.has_whole_syncs(), now.mono) {
                 Plan::Wait => return,
-                Plan::Inline if self.queue.is_empty() => return self.flush_inline(now),
-                Plan::Inline | Plan::SideBySide => {
-                    if let Some(flush) = self.next_flush() {
-                        self.submit(vec![flush], false);
-                    }
+                // More came in meanwhile: it is appended first, and shares the sync.
+                Plan::One(Where::LogThread) | Plan::Filesystem(Where::LogThread)
+                    if !self.queue.is_empty() =>
+                {
+                    return;
                 }
-                Plan::Filesystem => {
+                Plan::One(place) => {
+                    let flush = self.next_flush();
+                    self.sync(flush.into_iter().collect(), false, place, now);
+                }
+                Plan::Filesystem(place) => {
                     let mut flushes = Vec::with_capacity(self.flushes.waiting.len());
                     while !self.flushes.waiting.is_empty() {
                         flushes.extend(self.next_flush());
                     }
-                    if !flushes.is_empty() {
-                        self.submit(flushes, true);
-                    }
+                    self.sync(flushes, true, place, now);
                 }
             }
         }
@@ -132,47 +155,40 @@ impl LogThread {
         Some((slot, flush))
     }
 
-    /// Syncs on this thread the one partition that waits.
-    fn flush_inline(&mut self, now: Now) {
-        if let Some((slot, flush)) = self.next_flush() {
-            self.sync_inline(slot, flush, now);
-            self.publish_touched();
-        }
-    }
-
     /// Syncs what recovery found beyond the last mark, before anybody sees the log: its first view then shows all that
     /// was ever acknowledged, and its high watermark does not seem to go back.
     pub(super) fn flush_recovered(&mut self, slot: Slot, now: Now) {
         let Some(writer) = self.writer(slot) else { return };
         if let Some(flush) = writer.open_log().and_then(OpenLog::begin_flush) {
             writer.flags.flushing = true;
-            self.sync_inline(slot, flush, now);
+            self.flushes.in_flight += 1;
+            let flushes = vec![(slot, flush)];
+            let took = timed_sync(&self.directory, &flushes, None);
+            self.flushed(flushes, took, now);
         }
     }
 
-    fn sync_inline(&mut self, slot: Slot, flush: Flush, now: Now) {
-        self.flushes.in_flight += 1;
-        let started = self.directory.clock.now().mono;
-        // What failed has failed the directory, which is looked at when the flush is taken back.
-        let _ = self.directory.sync_flush(&flush);
-        let took = self.directory.clock.now().mono.saturating_sub(started);
-        self.flushed(vec![(slot, flush)], took, now);
-    }
-
-    fn submit(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool) {
+    fn sync(&mut self, flushes: Vec<(Slot, Flush)>, whole_filesystem: bool, place: Where, now: Now) {
+        if flushes.is_empty() {
+            return;
+        }
         self.flushes.in_flight += flushes.len();
-        let whole_filesystem = whole_filesystem.then(|| self.directory.ask_for_filesystem());
-        let (directory, inbox) = (Arc::clone(&self.directory), Arc::clone(&self.inbox));
-        self.directory.sync.submit(Box::new(move || {
-            let started = directory.clock.now().mono;
-            match whole_filesystem {
-                Some(asked) => directory.sync_filesystem(asked),
-                // As in `sync_inline`.
-                None => drop(flushes.iter().try_for_each(|(_, flush)| directory.sync_flush(flush))),
+        let whole = whole_filesystem.then(|| self.directory.ask_for_filesystem());
+        let directory = Arc::clone(&self.directory);
+        match place {
+            Where::LogThread => {
+                let took = timed_sync(&directory, &flushes, whole);
+                self.flushed(flushes, took, now);
+                self.publish_touched();
             }
-            let took = directory.clock.now().mono.saturating_sub(started);
-            inbox.send(Input::Flushed { flushes, took });
-        }));
+            Where::Pool => {
+                let inbox = Arc::clone(&self.inbox);
+                self.directory.sync.submit(Box::new(move || {
+                    let took = timed_sync(&directory, &flushes, whole);
+                    inbox.send(Input::Flushed { flushes, took });
+                }));
+            }
+        }
     }
 
     /// A sync is back: what it covered is durable, unless the directory has failed. Then nothing is declared durable
@@ -182,8 +198,8 @@ impl LogThread {
         self.directory.metrics.flushes.add(1);
         self.directory.metrics.sync_times.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let syncs = flushes.iter().map(|(_, flush)| flush.files.len() + flush.dirs.len()).sum();
-        if flushes.len() > 1 && is_slow(syncs, took) {
-            self.flushes.filesystem_from = now.mono + SYNC_FILESYSTEM_PAUSE;
+        if flushes.len() > 1 {
+            self.flushes.on_filesystem_sync(syncs, took, now.mono);
         }
         let healthy = self.directory.failure().is_none();
         if !healthy {
@@ -234,18 +250,29 @@ impl LogThread {
             }
         }
         self.flushes.clear();
-        let whole_filesystem = flushes.len() > SYNC_FILESYSTEM_ABOVE;
-        if whole_filesystem {
-            self.submit(flushes, true);
+        let now = self.directory.clock.now();
+        if self.directory.has_whole_syncs() && flushes.len() > SYNC_FILESYSTEM_ABOVE {
+            self.sync(flushes, true, Where::Pool, now);
         } else {
             for flush in flushes {
-                self.submit(vec![flush], false);
+                self.sync(vec![flush], false, Where::Pool, now);
             }
         }
         self.drain_flushes();
         self.publish_touched();
         self.directory.failure().is_none()
     }
+}
+
+/// Syncs files and directories, or the `whole` file system; returns how long it took. What fails fails the directory, which
+/// is looked at when the flushes are taken back.
+fn timed_sync(directory: &Directory, flushes: &[(Slot, Flush)], whole: Option<Asked>) -> Duration {
+    let started = directory.clock.now().mono;
+    match whole {
+        Some(asked) => directory.sync_filesystem(asked),
+        None => drop(flushes.iter().try_for_each(|(_, flush)| directory.sync_flush(flush))),
+    }
+    directory.clock.now().mono.saturating_sub(started)
 }
 
 /// Whether a sync of the file system took longer than `syncs` of single files side by side would.

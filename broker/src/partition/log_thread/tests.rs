@@ -228,9 +228,11 @@ fn a_duplicate_is_answered_with_its_first_offset_once_that_is_committed() {
     let handle = rig.partition(0, &[]);
     let options =
         BuilderOptions { producer_id: 9, producer_epoch: 0, base_sequence: 0, ..BuilderOptions::default() };
-    let waits: Vec<_> = (0..5).map(|_| send_batch(&handle, Acks::All, batch_with(options, "once"))).collect();
+    // More than a round that syncs before it is over.
+    let waits: Vec<_> =
+        (0..20).map(|_| send_batch(&handle, Acks::All, batch_with(options, "once"))).collect();
     rig.round();
-    assert_eq!(complete(&waits), [false; 5], "the original is not committed yet");
+    assert_eq!(complete(&waits), [false; 20], "the original is not committed yet");
     rig.settle();
     for (n, wait) in waits.into_iter().enumerate() {
         let appended = now_or_never(wait.one()).unwrap().unwrap();

@@ -71,3 +71,11 @@ fn names_move_and_go() {
     OsDisk.watch_filesystem(dir.path()).unwrap();
     OsDisk.sync_filesystem(dir.path()).unwrap();
 }
+
+#[test]
+fn a_kernel_tells_its_version() {
+    assert_eq!(kernel_version("6.1.0-18-amd64"), Some((6, 1)));
+    assert_eq!(kernel_version("5.15.167.4-microsoft-standard-WSL2"), Some((5, 15)));
+    assert_eq!(kernel_version("4.19"), Some((4, 19)));
+    assert_eq!(kernel_version("unknown"), None);
+}
