@@ -9,6 +9,7 @@
 #   DATA=DIR          log directory, emptied first unless KEEP_DATA=1 (default: a folder in WORK named after the port)
 #   HEAP=1g           the largest heap
 #   EXTRA=…           more server properties, one a line; the last one wins
+#   NOWAIT=1          print the pid without waiting for an answer
 #   LIBS_ONLY=1       fetch the jars, print their folder, start nothing
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -60,6 +61,7 @@ if [ ! -f "$data/meta.properties" ]; then
 fi
 nohup setsid "${java[@]}" "-Xmx${HEAP:-1g}" kafka.Kafka "$properties" >> "$log" 2>&1 < /dev/null &
 pid=$!
+if [ -n "${NOWAIT:-}" ]; then echo "$pid"; exit 0; fi
 for _ in $(seq $((wait_s * 5))); do
   if ! kill -0 "$pid" 2> /dev/null; then tail -20 "$log" >&2; exit 1; fi
   if answers "$port"; then echo "$pid"; exit 0; fi

@@ -43,9 +43,10 @@ struct Arguments {
 }
 
 /// What is run against each.
-const SCENARIOS: [&[&str]; 4] = [
+const SCENARIOS: [&[&str]; 5] = [
     &["produce", "--partitions", "8", "--connections", "4"],
     &["small", "--partitions", "8", "--connections", "8"],
+    &["small", "--partitions", "8", "--connections", "64"],
     &["fetch", "--partitions", "4", "--connections", "2", "--rate", "20000"],
     &["e2e"],
 ];
