@@ -5,12 +5,12 @@
 
 mod assignment;
 mod brokers;
+mod client_quotas;
 mod configs;
 mod elections;
 mod reassignments;
 mod topics;
 
-use super::client_quota;
 use super::command::Command;
 use super::image::{BrokerRegistration, ClusterImage};
 use super::record::MetadataRecord;
@@ -67,7 +67,7 @@ pub fn decide(image: &ClusterImage, command: &Command, index: u64) -> Outcome {
             Reply::PartitionsReassigned(results)
         }
         Command::AlterClientQuotas { items } => {
-            let results = client_quota::alter(&draft.image, items);
+            let results = client_quotas::alter(&draft.image, items);
             let pushed = results.into_iter().map(|result| result.map(|record| draft.push(record)));
             Reply::QuotasAltered(pushed.collect())
         }

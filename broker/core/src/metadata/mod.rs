@@ -24,6 +24,7 @@ pub mod features;
 pub mod group_config;
 pub mod image;
 pub mod placement;
+pub mod quota_filter;
 pub mod record;
 pub mod reply;
 pub mod snapshot;
@@ -33,7 +34,7 @@ pub mod topic_name;
 pub mod units;
 
 pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
-pub use client_quota::{QuotaAlteration, QuotaEntity, QuotaFilter, QuotaKey};
+pub use client_quota::{QuotaAlteration, QuotaEntity, QuotaKey};
 pub use command::{
     Command, ConfigAlteration, ConfigOp, ConfigOpKind, Election, NewPartitions, NewTopic, TopicKey,
     TopicPartitions, TopicReassignment,
@@ -46,6 +47,7 @@ pub use group_config::GroupSettings;
 pub use image::{
     BrokerIds, BrokerRegistration, ClusterImage, ConfigResource, Endpoint, PartitionImage, TopicImage,
 };
+pub use quota_filter::QuotaFilter;
 pub use record::{DecodeError, MetadataRecord};
 pub use reply::{Failure, Reply};
 pub use topic_config::TopicSettings;

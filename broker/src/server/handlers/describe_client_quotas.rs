@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
 use kafka_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
-use tidemark_core::metadata::client_quota::{self, Quotas};
+use tidemark_core::metadata::client_quota::Quotas;
+use tidemark_core::metadata::quota_filter;
 use tidemark_core::metadata::{QuotaEntity, QuotaFilter};
 
 use super::super::answer::text;
@@ -29,7 +30,7 @@ pub async fn handle(
         })
         .collect();
     let response = DescribeClientQuotasResponse::default();
-    match client_quota::describe(&ctx.image(), &filters, request.strict) {
+    match quota_filter::describe(&ctx.image(), &filters, request.strict) {
         Ok(found) => response
             .with_error_message(Some(text("")))
             .with_entries(Some(found.into_iter().map(entry).collect())),

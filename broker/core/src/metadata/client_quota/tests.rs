@@ -1,8 +1,12 @@
 //! Quotas are taken and refused in Kafka's words, and the closest one holds.
 
+use tidemark_protocol::error_code::ErrorCode;
+
 use super::*;
 use crate::metadata::command::Command;
 use crate::metadata::decide;
+use crate::metadata::image::ClusterImage;
+use crate::metadata::quota_filter::{QuotaFilter, describe};
 use crate::metadata::reply::Reply;
 
 type Parts<'a> = &'a [(&'a str, Option<&'a str>)];
