@@ -43,6 +43,9 @@ const ROUND_BYTES_MAX: usize = 8 << 20;
 /// Inputs handled in one round, for the same reason.
 const ROUND_INPUTS_MAX: usize = 4096;
 
+/// A full disk refuses thousands of appends a second, and stays full for hours.
+const DISK_FULL_SAID_EVERY: Duration = Duration::from_secs(60);
+
 /// An event loop over the partitions of one log thread.
 pub(crate) struct LogThread {
     directory: Arc<Directory>,
@@ -59,6 +62,8 @@ pub(crate) struct LogThread {
     /// Partitions to take away once their flush is back.
     leaving: Vec<(Slot, Command)>,
     stopping: bool,
+    /// A full disk is not spoken of before this.
+    disk_full_said_again: Duration,
 }
 
 impl LogThread {
@@ -76,6 +81,7 @@ impl LogThread {
             removals: Removals::default(),
             leaving: Vec::new(),
             stopping: false,
+            disk_full_said_again: Duration::ZERO,
         }
     }
 
@@ -183,7 +189,7 @@ impl LogThread {
         let patient = patient && !writer.open_log().is_some_and(|open| open.is_async());
         match after {
             AfterAppend::Nothing => return,
-            AfterAppend::DiskFull => return self.directory.metrics.disk_full_refusals.add(1),
+            AfterAppend::DiskFull => return self.disk_is_full(now.mono),
             AfterAppend::Publish => self.touch(slot),
             AfterAppend::Flush => {
                 self.touch(slot);
@@ -197,6 +203,16 @@ impl LogThread {
         }
         self.flushes.on_append(patient, now.mono);
         self.visit_after_append(slot, now.mono);
+    }
+
+    /// An append was refused for want of room; the log says so now and then, not for each of them.
+    fn disk_is_full(&mut self, now: Duration) {
+        self.directory.metrics.disk_full_refusals.add(1);
+        if now >= self.disk_full_said_again {
+            self.disk_full_said_again = now + DISK_FULL_SAID_EVERY;
+            let directory = self.directory.path.display();
+            tracing::warn!(%directory, "the disk is full: appends are refused until there is room, reads go on");
+        }
     }
 
     fn command(&mut self, slot: Slot, command: Command, now: Now) {
