@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Time a broker is left alone before its idle memory is read.
 const IDLE: Duration = Duration::from_secs(3);
 const METADATA_VERSION: i16 = 9;
+/// How the names of topic configs begin that only Tidemark has.
+const OWN_CONFIGS: &str = "tidemark.";
 
 /// A broker that can be started.
 #[derive(Clone, Debug)]
@@ -98,7 +100,11 @@ impl Target {
         let mut reports = Vec::new();
         for scenario in scenarios {
             eprintln!("{}: {}", self.name(), scenario.mode);
-            let plan = Plan { bootstrap: bootstrap.to_owned(), pid: Some(running.pid), ..scenario.clone() };
+            let mut plan =
+                Plan { bootstrap: bootstrap.to_owned(), pid: Some(running.pid), ..scenario.clone() };
+            if !matches!(self, Target::Tidemark(_)) {
+                plan.topic_configs.retain(|(key, _)| !key.starts_with(OWN_CONFIGS));
+            }
             reports.push(run::run(&plan)?);
         }
         let start_ms = millis(running.ready_after);
@@ -211,11 +217,12 @@ pub fn tables(all: &[Findings]) -> String {
         // Writing to a String does not fail, here and below.
         let _ = writeln!(text, "| {} | {start} | {again} | {idle} |", found.name);
     }
-    for (at, report) in all.first().map_or(&[][..], |found| &found.reports).iter().enumerate() {
+    // The last one is Tidemark, whose plans have its own topic configs too.
+    for (at, report) in all.last().map_or(&[][..], |found| &found.reports).iter().enumerate() {
         let plan = &report.plan;
         let _ = writeln!(
             text,
-            "\n**{}**: {} B records, {} a batch, acks {}, {} partitions, {} connections × {} in flight, {} consumers\n",
+            "\n**{}**: {} B records, {} a batch, acks {}, {} partitions, {} connections × {} in flight, {} consumers{}\n",
             plan.mode,
             plan.record_bytes,
             report.records_per_batch,
@@ -224,6 +231,7 @@ pub fn tables(all: &[Findings]) -> String {
             plan.connections,
             plan.pipeline,
             plan.consumers,
+            own_configs(plan),
         );
         text += "| | requests/s | MiB/s in | MiB/s out | p50 ms | p99 ms | p99.9 ms | CPU s/GiB in | CPU µs/request | peak MiB |\n";
         text += "|---|---|---|---|---|---|---|---|---|---|\n";
@@ -232,6 +240,11 @@ pub fn tables(all: &[Findings]) -> String {
         }
     }
     text
+}
+
+fn own_configs(plan: &Plan) -> String {
+    let own = plan.topic_configs.iter().filter(|(key, _)| key.starts_with(OWN_CONFIGS));
+    own.map(|(key, value)| format!("; Tidemark with {key}={value}")).collect()
 }
 
 fn scenario_row(text: &mut String, name: &str, report: &Report, kafka: Option<&Report>) {
