@@ -405,6 +405,7 @@ async fn register(
         rack: config.rack.clone(),
         endpoints: ports.endpoints(config),
         directories: vec![data_dir.identity().directory_id],
+        statics: config.kafka.statics().as_ref().clone(),
     };
     match controller.register_broker(registration).await {
         Ok(Ok(_epoch)) => Ok(()),

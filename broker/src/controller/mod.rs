@@ -23,12 +23,13 @@ mod state_machine;
 mod type_config;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply, features};
+use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Recovery, Reply, features};
 use tidemark_storage::disk::Disk;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -237,7 +238,11 @@ impl ControllerHandle {
             rack: registration.rack,
             endpoints: registration.endpoints,
             directories: registration.directories,
+            statics: registration.statics,
             fenced: false,
+            previous_epoch: -1,
+            recovery: Recovery::Intact,
+            session_is_live: false,
         };
         match self.submit(command).await? {
             Reply::BrokerRegistered(result) => Ok(result),
@@ -278,6 +283,8 @@ pub struct Registration {
     pub endpoints: Vec<Endpoint>,
     /// Identities of its data directories.
     pub directories: Vec<Uuid>,
+    /// Its static configuration.
+    pub statics: BTreeMap<String, String>,
 }
 
 impl From<ProposeError> for SubmitError {

@@ -125,7 +125,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             self.state.head.position = Some(position);
             self.state.image.set_version(position.index);
             if position.index.is_multiple_of(HASH_EVERY) && position.index > 0 {
-                tracing::debug!(index = position.index, hash = self.state.image.hash(), "state hash");
+                tracing::debug!(index = position.index, hash = self.state.image.state_hash(), "state hash");
             }
             replies.extend(responder.map(|responder| (responder, reply)));
         }

@@ -36,7 +36,13 @@ async fn start_sim(disk: &SimDisk, run: u128) -> Controller {
 
 fn registration() -> Registration {
     let endpoint = Endpoint { listener: "PLAINTEXT".to_owned(), host: "localhost".to_owned(), port: 9092 };
-    Registration { id: 1, rack: None, endpoints: vec![endpoint], directories: vec![Uuid::from_u128(12)] }
+    Registration {
+        id: 1,
+        rack: None,
+        endpoints: vec![endpoint],
+        directories: vec![Uuid::from_u128(12)],
+        statics: BTreeMap::new(),
+    }
 }
 
 fn create(name: &str, id: u128) -> Command {

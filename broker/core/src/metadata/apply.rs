@@ -42,6 +42,16 @@ impl ClusterImage {
             MetadataRecord::ClientQuota { entity, quotas } => {
                 self.quotas.insert(entity.clone(), Arc::new(quotas.clone()));
             }
+            MetadataRecord::BrokerChange { id, fenced, in_controlled_shutdown } => {
+                debug_assert!(self.brokers.contains_key(id));
+                if let Some(broker) = self.brokers.get_mut(id) {
+                    let broker = Arc::make_mut(broker);
+                    (broker.fenced, broker.in_controlled_shutdown) = (*fenced, *in_controlled_shutdown);
+                }
+            }
+            MetadataRecord::UnregisterBroker { id } => {
+                self.brokers.remove(id);
+            }
         }
     }
 
@@ -55,10 +65,9 @@ impl ClusterImage {
     /// A leader that lost its memory must not be taken for the one before: next leader epoch wherever it leads.
     fn restart_leaders(&mut self, leader: BrokerId) {
         let led: Vec<TopicId> = self
-            .topics
-            .iter()
-            .filter(|(_, topic)| topic.partitions.iter().any(|partition| partition.leader == leader))
-            .map(|(id, _)| *id)
+            .topics_of_broker(leader)
+            .filter(|topic| topic.partitions.iter().any(|partition| partition.leader == leader))
+            .map(|topic| topic.id)
             .collect();
         for id in led {
             let topic = Arc::make_mut(self.topics.get_mut(&id).expect("the id was just read from this map"));
@@ -72,6 +81,7 @@ impl ClusterImage {
     fn apply_topic(&mut self, id: TopicId, name: &Arc<str>, partitions: &[PartitionImage]) {
         debug_assert!(!self.topics.contains_key(&id) && !self.topic_ids.contains_key(name));
         let topic = TopicImage { id, name: Arc::clone(name), partitions: partitions.to_vec() };
+        self.hosting.add(id, replicas_of(partitions));
         self.topics.insert(id, Arc::new(topic));
         self.topic_ids.insert(Arc::clone(name), id);
         if topic_name::can_collide(name) {
@@ -83,6 +93,7 @@ impl ClusterImage {
         debug_assert!(self.topics.contains_key(&topic_id));
         if let Some(topic) = self.topics.get_mut(&topic_id) {
             Arc::make_mut(topic).partitions.extend_from_slice(partitions);
+            self.hosting.add(topic_id, replicas_of(partitions));
         }
     }
 
@@ -91,6 +102,10 @@ impl ClusterImage {
         let Some(topic) = self.topics.get_mut(&topic_id) else { return };
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         if let Some(partition) = Arc::make_mut(topic).partitions.get_mut(at) {
+            if partition.replicas != changed.replicas {
+                self.hosting.remove(topic_id, partition.replicas.iter().copied());
+                self.hosting.add(topic_id, changed.replicas.iter().copied());
+            }
             partition.clone_from(changed);
         }
     }
@@ -98,6 +113,7 @@ impl ClusterImage {
     fn apply_removal(&mut self, id: TopicId) {
         debug_assert!(self.topics.contains_key(&id));
         let Some(topic) = self.topics.remove(&id) else { return };
+        self.hosting.remove(id, replicas_of(&topic.partitions));
         self.topic_ids.remove(&topic.name);
         self.configs.remove(&ConfigResource::Topic(topic.name.to_string()));
         if topic_name::can_collide(&topic.name) {
@@ -119,6 +135,10 @@ impl ClusterImage {
             self.configs.insert(resource.clone(), Arc::new(overrides));
         }
     }
+}
+
+fn replicas_of(partitions: &[PartitionImage]) -> impl Iterator<Item = BrokerId> {
+    partitions.iter().flat_map(|partition| partition.replicas.iter().copied())
 }
 
 #[cfg(test)]

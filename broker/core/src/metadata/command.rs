@@ -6,12 +6,18 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicId};
+use tidemark_protocol::types::{BrokerId, TopicIdPartition};
 use uuid::Uuid;
 
 use super::client_quota::QuotaAlteration;
-use super::image::{ConfigResource, Endpoint};
+use super::image::Endpoint;
 use super::record::{self, DecodeError};
+pub use items::{
+    ConfigAlteration, ConfigOp, ConfigOpKind, Election, IsrProposal, NewPartitions, NewTopic, Recovery,
+    TopicKey, TopicPartitions, TopicReassignment,
+};
+
+mod items;
 
 /// A proposal to change the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +29,8 @@ pub enum Command {
         /// Finalised features.
         features: BTreeMap<String, i16>,
     },
-    /// A broker came up. A new incarnation gets a new epoch and restarts the partitions it leads.
+    /// A broker came up. A new incarnation gets a new epoch; unfenced, it restarts the partitions it leads; fenced, it
+    /// leaves every ISR.
     RegisterBroker {
         /// Node id.
         id: BrokerId,
@@ -37,8 +44,61 @@ pub enum Command {
         endpoints: Vec<Endpoint>,
         /// Its data directories.
         directories: Vec<Uuid>,
-        /// Whether it starts fenced: without new replicas until it is unfenced. A single node does not.
+        /// Its static configuration; what decisions depend on is kept.
+        statics: BTreeMap<String, String>,
+        /// Whether it starts fenced: leading nothing until it is unfenced. A single node does not.
         fenced: bool,
+        /// Broker epoch of its last run as its disk tells it; −1 when it does not.
+        previous_epoch: i64,
+        /// What it found on its disk.
+        recovery: Recovery,
+        /// Whether the incarnation before still has a session. Known to the active controller, which proposes.
+        session_is_live: bool,
+    },
+    /// Takes a broker out of every ISR and fences it: its session expired, or it asked for it.
+    FenceBroker {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch; a stale one changes nothing.
+        epoch: i64,
+    },
+    /// Lets a broker lead again: its metadata is as new as its registration.
+    UnfenceBroker {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch; a stale one changes nothing.
+        epoch: i64,
+    },
+    /// Takes a broker that wants to stop out of every ISR, so that others lead (KIP-841).
+    BeginControlledShutdown {
+        /// The broker.
+        id: BrokerId,
+        /// Its epoch; a stale one changes nothing.
+        epoch: i64,
+    },
+    /// Forgets a broker. What it may still hold counts no more: it leaves every ISR and ELR.
+    UnregisterBroker {
+        /// The broker.
+        id: BrokerId,
+    },
+    /// A leader changes the ISR of partitions it leads.
+    AlterPartition {
+        /// The leader.
+        broker: BrokerId,
+        /// Its epoch; a stale one is refused as a whole.
+        broker_epoch: i64,
+        /// The partitions.
+        partitions: Vec<IsrProposal>,
+    },
+    /// A broker cannot vouch for replicas any more (a failed directory, damaged batches below what it called durable):
+    /// they leave ISR and ELR until they have caught up again.
+    QuarantineReplicas {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch; a stale one is refused as a whole.
+        broker_epoch: i64,
+        /// The partitions.
+        partitions: Vec<TopicIdPartition>,
     },
     /// Creates topics.
     CreateTopics {
@@ -90,133 +150,6 @@ pub enum Command {
         /// The entities, in request order.
         items: Vec<QuotaAlteration>,
     },
-}
-
-/// How a leader is elected (KIP-460).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Election {
-    /// The first replica, if it is in sync.
-    Preferred,
-    /// Any replica of a partition without a leader, even one that lacks records.
-    Unclean,
-}
-
-impl Election {
-    /// Kafka's code.
-    pub fn from_code(code: i8) -> Option<Self> {
-        match code {
-            0 => Some(Election::Preferred),
-            1 => Some(Election::Unclean),
-            _ => None,
-        }
-    }
-}
-
-/// Partitions of one topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicPartitions {
-    /// Name of the topic.
-    pub topic: String,
-    /// Indexes.
-    pub partitions: Vec<PartitionIndex>,
-}
-
-/// Targets of reassignments in one topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicReassignment {
-    /// Name of the topic.
-    pub topic: String,
-    /// Target replicas by partition; `None` cancels what is running.
-    pub partitions: Vec<(PartitionIndex, Option<Vec<BrokerId>>)>,
-}
-
-/// A topic to create, as asked, with what the proposer chose.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NewTopic {
-    /// Name, not yet validated.
-    pub name: String,
-    /// Identity, chosen at random by the proposer.
-    pub id: TopicId,
-    /// Partitions as asked; −1 takes the default.
-    pub partitions: i32,
-    /// Replication factor as asked; −1 takes the default.
-    pub replication_factor: i16,
-    /// Replicas per partition as asked; not empty means "manual".
-    pub manual: Vec<(PartitionIndex, Vec<BrokerId>)>,
-    /// Replicas per partition chosen by the proposer; unused when `manual` is set or the request is invalid.
-    pub placement: Vec<Vec<BrokerId>>,
-    /// Overrides as asked.
-    pub configs: Vec<(String, Option<String>)>,
-}
-
-/// Partitions to add to a topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NewPartitions {
-    /// Name of the topic.
-    pub topic: String,
-    /// Partitions afterwards, in all.
-    pub count: i32,
-    /// Replicas of the new partitions as asked, if manual.
-    pub manual: Option<Vec<Vec<BrokerId>>>,
-    /// Replicas of the new partitions chosen by the proposer.
-    pub placement: Vec<Vec<BrokerId>>,
-}
-
-/// A topic by name or by identity.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum TopicKey {
-    /// By name.
-    Name(String),
-    /// By identity.
-    Id(TopicId),
-}
-
-/// Changes to one resource: all or nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ConfigAlteration {
-    /// The resource.
-    pub resource: ConfigResource,
-    /// Legacy AlterConfigs: overrides that are not named vanish. Only `Set` operations are legal then.
-    pub replace: bool,
-    /// The operations, in request order.
-    pub ops: Vec<ConfigOp>,
-}
-
-/// One operation on one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigOp {
-    /// The key.
-    pub name: String,
-    /// What to do.
-    pub kind: ConfigOpKind,
-    /// The operand; `Delete` needs none.
-    pub value: Option<String>,
-}
-
-/// Operations of IncrementalAlterConfigs (KIP-339).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConfigOpKind {
-    /// Sets the override.
-    Set,
-    /// Removes the override.
-    Delete,
-    /// Adds values to a list.
-    Append,
-    /// Removes values from a list.
-    Subtract,
-}
-
-impl ConfigOpKind {
-    /// Kafka's operation code.
-    pub fn from_code(code: i8) -> Option<Self> {
-        Some(match code {
-            0 => ConfigOpKind::Set,
-            1 => ConfigOpKind::Delete,
-            2 => ConfigOpKind::Append,
-            3 => ConfigOpKind::Subtract,
-            _ => return None,
-        })
-    }
 }
 
 impl Command {

@@ -15,6 +15,9 @@ use tidemark_protocol::types::{
 use uuid::Uuid;
 
 use super::client_quota::QuotaMap;
+use super::hosting::Hosting;
+
+mod brokers;
 
 /// A list of brokers, shared between a partition's fields and between images.
 pub type BrokerIds = Arc<[BrokerId]>;
@@ -43,6 +46,8 @@ pub struct ClusterImage {
     pub features: OrdMap<String, i16>,
     /// First producer id that no broker was given.
     pub next_producer_id: ProducerId,
+    /// Which topics have replicas on which broker; follows from `topics`.
+    pub(super) hosting: Hosting,
     /// Names that contain `.` or `_`, by the form in which both are `_`: such names collide in metric names, so Kafka
     /// refuses a second one.
     pub(super) colliding_names: OrdMap<String, Arc<str>>,
@@ -101,6 +106,11 @@ pub struct BrokerRegistration {
     pub fenced: bool,
     /// Set while the broker hands over its leaderships to stop.
     pub in_controlled_shutdown: bool,
+    /// It cut a torn tail when it started: elected from an ELR only when no other member can be.
+    pub is_suspect: bool,
+    /// Of its static configuration, what the controller's decisions depend on
+    /// ([`REPLICATION_KEYS`](super::replication_rules::REPLICATION_KEYS)).
+    pub statics: BTreeMap<String, String>,
 }
 
 /// An address of a broker for one listener.
@@ -212,11 +222,6 @@ impl ClusterImage {
         self.configs.get(&ConfigResource::Topic(name.to_owned()))
     }
 
-    /// Brokers that may be given replicas: registered, unfenced, not shutting down.
-    pub fn usable_brokers(&self) -> impl Iterator<Item = &Arc<BrokerRegistration>> {
-        self.brokers.values().filter(|broker| broker.is_usable())
-    }
-
     /// Number of all partitions.
     pub fn partition_count(&self) -> usize {
         self.topics.values().map(|topic| topic.partitions.len()).sum()
@@ -258,6 +263,17 @@ impl PartitionImage {
             adding: Arc::clone(&none),
             removing: none,
         }
+    }
+
+    /// How many replicas there shall be: those that a reassignment is still adding do not count. The min ISR is limited
+    /// by it, so that a partition of one replica stays writable while it moves.
+    pub fn replication_factor(&self) -> usize {
+        self.replicas.len() - self.adding.len()
+    }
+
+    /// Whether a reassignment is under way (KIP-455).
+    pub fn is_moving(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
     }
 
     /// Whether this broker holds a replica.

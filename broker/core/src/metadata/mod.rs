@@ -2,7 +2,7 @@
 //!
 //! The quorum (broker/src/controller) is the only writer. Everybody else reads published [`ClusterImage`]s.
 //! What always holds: `decide` and `apply` read no clock, no randomness and no iteration order of a hash map, so every
-//! voter that applies the same log holds an equal image ([`ClusterImage::hash`]).
+//! voter that applies the same log holds an equal image ([`ClusterImage::state_hash`]).
 //!
 //! ```text
 //!   Command ──decide──▶ records ──apply──▶ ClusterImage ──delta──▶ what a broker starts, stops, reconfigures
@@ -11,6 +11,7 @@
 //! ```
 
 pub mod apply;
+pub mod balance;
 pub mod broker_config;
 pub mod client_metrics;
 pub mod client_quota;
@@ -22,11 +23,15 @@ pub mod decide;
 pub mod delta;
 pub mod features;
 pub mod group_config;
+pub mod hosting;
 pub mod image;
+pub mod partition_change;
 pub mod placement;
 pub mod quota_filter;
 pub mod record;
+pub mod replication_rules;
 pub mod reply;
+pub mod sessions;
 pub mod snapshot;
 pub mod suggestion;
 pub mod topic_config;
@@ -36,8 +41,8 @@ pub mod units;
 pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
 pub use client_quota::{QuotaAlteration, QuotaEntity, QuotaKey};
 pub use command::{
-    Command, ConfigAlteration, ConfigOp, ConfigOpKind, Election, NewPartitions, NewTopic, TopicKey,
-    TopicPartitions, TopicReassignment,
+    Command, ConfigAlteration, ConfigOp, ConfigOpKind, Election, IsrProposal, NewPartitions, NewTopic,
+    Recovery, TopicKey, TopicPartitions, TopicReassignment,
 };
 pub use config_layers::ConfigLayers;
 pub use config_value::{ConfigEntry, ConfigProblem, ConfigSource, ConfigSynonym, ConfigType};
@@ -49,5 +54,6 @@ pub use image::{
 };
 pub use quota_filter::QuotaFilter;
 pub use record::{DecodeError, MetadataRecord};
-pub use reply::{Failure, Reply};
+pub use reply::{AlteredPartition, Failure, PartitionState, Reply};
+pub use sessions::{BrokerSessions, Heartbeat, HeartbeatReply};
 pub use topic_config::TopicSettings;

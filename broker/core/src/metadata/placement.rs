@@ -2,7 +2,8 @@
 //!
 //! Racks take turns, brokers within a rack take turns, and the followers of a partition step through the ring at a
 //! stride that grows each time the leaders went around, so that the partitions of one broker have their followers on
-//! many others and a failed broker's load spreads. Pure: the same image and seed give the same placement.
+//! many others and a failed broker's load spreads. Fenced brokers are assigned replicas only where the others do not
+//! suffice, and never the first. Pure: the same image and seed give the same placement.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +12,23 @@ use tidemark_protocol::types::BrokerId;
 
 use super::image::ClusterImage;
 
-/// Fewer usable brokers than replicas asked for.
+/// Why replicas cannot be placed, in Kafka's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "The target replication factor of {replication_factor} cannot be reached because only {usable} broker(s) are registered."
-)]
-pub struct TooFewBrokers {
-    /// As asked.
-    pub replication_factor: usize,
-    /// As there are.
-    pub usable: usize,
+pub enum PlacementError {
+    /// Fewer brokers than replicas asked for.
+    #[error(
+        "The target replication factor of {replication_factor} cannot be reached because only {registered} \
+         broker(s) are registered."
+    )]
+    TooFewBrokers {
+        /// As asked.
+        replication_factor: usize,
+        /// As there are, fenced ones included.
+        registered: usize,
+    },
+    /// Nobody could lead.
+    #[error("All brokers are currently fenced.")]
+    AllFenced,
 }
 
 /// A broker and the number of its rack.
@@ -33,16 +41,65 @@ pub fn place(
     partitions: usize,
     replication_factor: usize,
     seed: u64,
-) -> Result<Vec<Vec<BrokerId>>, TooFewBrokers> {
+) -> Result<Vec<Vec<BrokerId>>, PlacementError> {
+    check(image, replication_factor)?;
     let ring = ring(image);
-    if replication_factor == 0 || ring.len() < replication_factor {
-        return Err(TooFewBrokers { replication_factor, usable: ring.len() });
-    }
     let racks = ring.iter().map(|(_, rack)| rack + 1).max().unwrap_or(0);
     let start = usize::try_from(seed % ring.len() as u64).expect("less than the number of brokers");
-    Ok((first..first + partitions)
-        .map(|index| replicas(&ring, racks, start + index, replication_factor))
-        .collect())
+    let fenced: Vec<BrokerId> =
+        image.placeable_brokers().filter(|broker| broker.fenced).map(|broker| broker.id).collect();
+    let placed = |index: usize| {
+        let mut placed = replicas(&ring, racks, start + index, replication_factor.min(ring.len()));
+        let missing = replication_factor - placed.len();
+        placed.extend((0..missing).map(|at| fenced[(start + index + at) % fenced.len()]));
+        placed
+    };
+    Ok((first..first + partitions).map(placed).collect())
+}
+
+/// Whether so many replicas can be placed at all.
+pub fn check(image: &ClusterImage, replication_factor: usize) -> Result<(), PlacementError> {
+    let registered = image.placeable_brokers().count();
+    if replication_factor == 0 || registered < replication_factor {
+        return Err(PlacementError::TooFewBrokers { replication_factor, registered });
+    }
+    if image.usable_brokers().next().is_none() {
+        return Err(PlacementError::AllFenced);
+    }
+    Ok(())
+}
+
+/// How many replicas each broker has, counting those that a plan moves; the choice of a broker for one more replica.
+#[derive(Clone, Debug)]
+pub struct Load {
+    replicas: BTreeMap<BrokerId, usize>,
+}
+
+impl Load {
+    /// As the image has it, on brokers that are usable.
+    pub fn of(image: &ClusterImage) -> Self {
+        let replicas = image.usable_brokers().map(|broker| (broker.id, image.replicas_of_broker(broker.id)));
+        Load { replicas: replicas.collect() }
+    }
+
+    /// A usable broker beside these replicas: in a rack that has none of them if there is one, else anywhere; the least
+    /// loaded, then the one with the lowest id. It counts as chosen.
+    pub fn choose(
+        &mut self,
+        image: &ClusterImage,
+        beside: &[BrokerId],
+        except: Option<BrokerId>,
+    ) -> Option<BrokerId> {
+        let rack = |id: &BrokerId| image.brokers.get(id).and_then(|broker| broker.rack.as_deref());
+        let taken: Vec<&str> = beside.iter().filter_map(rack).collect();
+        let is_free = |id: &BrokerId| !beside.contains(id) && except != Some(*id);
+        let candidates = self.replicas.iter().filter(|(id, _)| is_free(id));
+        let (chosen, _) = candidates
+            .min_by_key(|(id, load)| (rack(id).is_some_and(|rack| taken.contains(&rack)), **load))?;
+        let chosen = *chosen;
+        *self.replicas.entry(chosen).or_default() += 1;
+        Some(chosen)
+    }
 }
 
 /// Usable brokers, racks interleaved: the first of each rack, then the second of each, and so on.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tidemark_protocol::types::{PartitionIndex, ProducerId, TopicId};
+use tidemark_protocol::types::{BrokerId, PartitionIndex, ProducerId, TopicId};
 
 use super::client_quota::QuotaEntity;
 use super::image::{BrokerRegistration, ConfigResource, PartitionImage};
@@ -88,6 +88,20 @@ pub enum MetadataRecord {
         entity: QuotaEntity,
         /// All of them.
         quotas: BTreeMap<String, f64>,
+    },
+    /// A broker was fenced or unfenced, or began its controlled shutdown (KIP-841).
+    BrokerChange {
+        /// The broker.
+        id: BrokerId,
+        /// From now on.
+        fenced: bool,
+        /// From now on.
+        in_controlled_shutdown: bool,
+    },
+    /// A broker is no longer registered.
+    UnregisterBroker {
+        /// The broker.
+        id: BrokerId,
     },
 }
 

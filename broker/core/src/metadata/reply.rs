@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::{PartitionIndex, ProducerId, TopicId};
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 
-use super::image::ConfigResource;
+use super::image::{BrokerIds, ConfigResource};
 
 /// Answer to a [`Command`](super::Command); results are in the order of the request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub enum Reply {
     PartitionsReassigned(Vec<PartitionResults>),
     /// To `AlterClientQuotas`.
     QuotasAltered(Vec<Result<(), Failure>>),
+    /// To `FenceBroker`, `UnfenceBroker`, `BeginControlledShutdown`, `UnregisterBroker` and `QuarantineReplicas`.
+    BrokerChanged(Result<(), Failure>),
+    /// To `AlterPartition`, unless its sender is stale.
+    PartitionsAltered(Result<Vec<AlteredPartition>, Failure>),
 }
 
 /// Why an item was refused.
@@ -95,6 +99,30 @@ pub struct ProducerIdBlock {
     pub first: ProducerId,
     /// Number of ids.
     pub len: i32,
+}
+
+/// What became of the ISR that a leader wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlteredPartition {
+    /// The topic.
+    pub topic_id: TopicId,
+    /// Which of its partitions.
+    pub index: PartitionIndex,
+    /// What it is from now on, or the failure. NEW_LEADER_ELECTED tells of a change that was made.
+    pub result: Result<PartitionState, Failure>,
+}
+
+/// Leader and in-sync replicas of a partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionState {
+    /// Leading broker; −1 when there is none.
+    pub leader: BrokerId,
+    /// Counts leaders.
+    pub leader_epoch: LeaderEpoch,
+    /// In-sync replicas.
+    pub isr: BrokerIds,
+    /// Counts changes of the partition.
+    pub partition_epoch: i32,
 }
 
 mod error_code_as_number {

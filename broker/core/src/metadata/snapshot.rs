@@ -97,7 +97,7 @@ impl ClusterImage {
     }
 
     /// A number that is equal on all voters that applied the same log, and differs otherwise with near certainty.
-    pub fn hash(&self) -> u64 {
+    pub fn state_hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();
         hasher.write(&self.version.to_le_bytes());
         for record in self.to_records() {

@@ -9,7 +9,7 @@ use crate::metadata::broker_config::BrokerSettings;
 use crate::metadata::command::NewTopic;
 use crate::metadata::config_layers::ConfigLayers;
 use crate::metadata::image::{ClusterImage, PartitionImage};
-use crate::metadata::placement::TooFewBrokers;
+use crate::metadata::placement;
 use crate::metadata::reply::Failure;
 
 /// The partitions of a new topic as assigned by hand or as placed by the proposer.
@@ -51,9 +51,7 @@ pub(super) fn placed_partitions(
     replication_factor: i16,
 ) -> Result<Vec<PartitionImage>, Failure> {
     let wanted = usize::try_from(replication_factor).unwrap_or(0);
-    let usable = image.usable_brokers().count();
-    if usable < wanted {
-        let cause = TooFewBrokers { replication_factor: wanted, usable };
+    if let Err(cause) = placement::check(image, wanted) {
         let message = format!("Unable to replicate the partition {wanted} time(s): {cause}");
         return Err(Failure::new(ErrorCode::InvalidReplicationFactor, message));
     }

@@ -6,12 +6,18 @@ use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, ProducerId};
 
 use super::Draft;
+use super::broker_life::{Trust, arrive, leave};
+use crate::metadata::command::Recovery;
 use crate::metadata::image::BrokerRegistration;
 use crate::metadata::record::MetadataRecord;
+use crate::metadata::replication_rules::ReplicationRules;
 use crate::metadata::reply::{Failure, ProducerIdBlock};
 
 /// Ids handed out at once, as Kafka does: one quorum write per thousand producers.
 pub const PRODUCER_ID_BLOCK_LEN: i32 = 1000;
+
+const DUPLICATE: &str = "Another broker is registered with that broker id. If the broker was recently restarted this \
+     should self-resolve once the heartbeat manager expires the broker's session.";
 
 pub(super) fn initialize(
     draft: &mut Draft,
@@ -42,14 +48,27 @@ fn check_cluster(draft: &Draft, cluster_id: &str) -> Result<(), Failure> {
     Err(Failure::new(ErrorCode::InconsistentClusterId, message))
 }
 
+/// What a registration says beside the facts that are kept.
+pub(super) struct Arrival<'a> {
+    /// The cluster it believes to be in.
+    pub(super) cluster_id: &'a str,
+    /// Broker epoch of its last run; −1 when its disk does not tell.
+    pub(super) previous_epoch: i64,
+    /// What it found on its disk.
+    pub(super) recovery: Recovery,
+    /// Whether the incarnation before still has a session.
+    pub(super) session_is_live: bool,
+}
+
 /// The broker epoch is the index of the entry that registered the incarnation. Registering the same incarnation again
-/// keeps its epoch and updates what it says of itself; a new one restarts the partitions it leads.
+/// keeps its epoch and updates what it says of itself. A new one that starts fenced leaves every ISR; one that does not
+/// (a single node) restarts the partitions it leads.
 pub(super) fn register(
     draft: &mut Draft,
-    cluster_id: &str,
+    arrival: &Arrival<'_>,
     asked: BrokerRegistration,
 ) -> Result<i64, Failure> {
-    check_cluster(draft, cluster_id)?;
+    check_cluster(draft, arrival.cluster_id)?;
     if asked.id < 0 {
         let message = format!("Broker id {} is negative.", asked.id);
         return Err(Failure::new(ErrorCode::InvalidRegistration, message));
@@ -57,19 +76,62 @@ pub(super) fn register(
     if asked.endpoints.is_empty() {
         return Err(Failure::new(ErrorCode::InvalidRegistration, "No listeners are given."));
     }
-    let known = draft.image.brokers.get(&asked.id).cloned();
-    let (registration, restarts_leaders) = match known.as_deref() {
-        Some(known) if known.incarnation == asked.incarnation => {
-            let BrokerRegistration { epoch, fenced, in_controlled_shutdown, .. } = *known;
-            (BrokerRegistration { epoch, fenced, in_controlled_shutdown, ..asked }, false)
+    match draft.image.brokers.get(&asked.id).cloned() {
+        Some(known) if known.incarnation == asked.incarnation => Ok(update(draft, &known, asked)),
+        Some(known) if arrival.session_is_live && !known.in_controlled_shutdown => {
+            Err(Failure::new(ErrorCode::DuplicateBrokerRegistration, DUPLICATE))
         }
-        known => (asked, known.is_some()),
-    };
-    let epoch = registration.epoch;
-    if known.as_deref() != Some(&registration) {
-        draft.push(MetadataRecord::RegisterBroker { registration, restarts_leaders });
+        known => Ok(restart(draft, arrival, known.as_deref(), asked)),
     }
-    Ok(epoch)
+}
+
+fn update(draft: &mut Draft, known: &BrokerRegistration, asked: BrokerRegistration) -> i64 {
+    let BrokerRegistration { id, epoch, fenced, in_controlled_shutdown, is_suspect, .. } = *known;
+    let registration = BrokerRegistration { epoch, fenced, in_controlled_shutdown, is_suspect, ..asked };
+    if *known == registration {
+        return epoch;
+    }
+    let rules = ReplicationRules::of_cluster(&draft.image);
+    let has_lost_directory = lost_directory(known, &registration);
+    draft.push(MetadataRecord::RegisterBroker { registration, restarts_leaders: false });
+    if has_lost_directory {
+        leave(draft, id, Trust::Lost);
+    }
+    draft.follow_rules_since(rules);
+    epoch
+}
+
+fn restart(
+    draft: &mut Draft,
+    arrival: &Arrival<'_>,
+    known: Option<&BrokerRegistration>,
+    asked: BrokerRegistration,
+) -> i64 {
+    let BrokerRegistration { id, epoch, fenced, .. } = asked;
+    let was_fenced = known.is_none_or(|known| known.fenced);
+    let trust = match (arrival.recovery, known) {
+        (Recovery::Wiped, _) => Trust::Lost,
+        (_, Some(known)) if lost_directory(known, &asked) => Trust::Lost,
+        (Recovery::Clean, Some(known)) if known.epoch == arrival.previous_epoch => Trust::Kept,
+        _ => Trust::Unclean,
+    };
+    let leaves = fenced || trust == Trust::Lost;
+    let rules = ReplicationRules::of_cluster(&draft.image);
+    let restarts_leaders = known.is_some() && !leaves;
+    draft.push(MetadataRecord::RegisterBroker { registration: asked, restarts_leaders });
+    if leaves {
+        leave(draft, id, trust);
+    }
+    if was_fenced && !leaves {
+        arrive(draft, id);
+    }
+    draft.follow_rules_since(rules);
+    epoch
+}
+
+/// A directory that was there and is not: its replicas are gone, whichever they were.
+fn lost_directory(known: &BrokerRegistration, now: &BrokerRegistration) -> bool {
+    !known.directories.iter().all(|directory| now.directories.contains(directory))
 }
 
 pub(super) fn allocate_producer_ids(

@@ -12,6 +12,7 @@ use crate::metadata::config_layers::ConfigLayers;
 use crate::metadata::config_value::ConfigType;
 use crate::metadata::image::{ClusterImage, ConfigResource};
 use crate::metadata::record::MetadataRecord;
+use crate::metadata::replication_rules::ReplicationRules;
 use crate::metadata::reply::{ConfigResult, Failure};
 use crate::metadata::{client_metrics, group_config, topic_config, topic_name};
 
@@ -55,8 +56,18 @@ fn alter_one(draft: &mut Draft, item: &ConfigAlteration, statics: &Overrides) ->
     }
     validate(&item.resource, &before, &after, &layers)?;
     let changes = difference(&before, &after);
-    if !changes.is_empty() {
-        draft.push(MetadataRecord::Config { resource: item.resource.clone(), changes });
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let rules_change = ReplicationRules::depend_on(changes.keys());
+    draft.push(MetadataRecord::Config { resource: item.resource.clone(), changes });
+    if rules_change {
+        let topics = match &item.resource {
+            ConfigResource::Topic(name) => draft.image.topic(name).cloned().into_iter().collect(),
+            ConfigResource::Broker(_) | ConfigResource::BrokerDefault => draft.all_topics(),
+            ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => Vec::new(),
+        };
+        draft.follow_rules(&topics);
     }
     Ok(())
 }

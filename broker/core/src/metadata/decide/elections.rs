@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::{BrokerId, PartitionIndex};
+use tidemark_protocol::types::PartitionIndex;
 
 use super::Draft;
 use crate::metadata::command::{Election, TopicPartitions};
-use crate::metadata::image::{ClusterImage, PartitionImage, TopicImage};
-use crate::metadata::record::MetadataRecord;
+use crate::metadata::image::{PartitionImage, TopicImage};
+use crate::metadata::partition_change::PartitionChange;
+use crate::metadata::replication_rules::ReplicationRules;
 use crate::metadata::reply::{Failure, PartitionResults};
 
 /// Elects leaders of the named partitions, or of all. For all, partitions that need no election are left out.
@@ -72,46 +73,27 @@ fn elect_one(
 ) -> Result<(), Failure> {
     let refuse = |code: ErrorCode| Err(Failure::new(code, code.message()));
     let preferred = partition.replicas.first().copied();
-    let leader = match election {
-        Election::Preferred if preferred == Some(partition.leader) => None,
-        Election::Preferred => match preferred.filter(|id| can_lead(&draft.image, partition, *id)) {
-            Some(id) => Some(id),
-            None => return refuse(ErrorCode::PreferredLeaderNotAvailable),
-        },
-        Election::Unclean if partition.leader >= 0 => None,
-        Election::Unclean => match unclean_leader(&draft.image, partition) {
-            Some(id) => Some(id),
-            None => return refuse(ErrorCode::EligibleLeadersNotAvailable),
-        },
+    let is_needed = match election {
+        Election::Preferred => preferred != Some(partition.leader),
+        Election::Unclean => partition.leader < 0,
     };
-    let Some(leader) = leader else { return refuse(ErrorCode::ElectionNotNeeded) };
-    let mut changed = PartitionImage {
-        leader,
-        leader_epoch: partition.leader_epoch + 1,
-        partition_epoch: partition.partition_epoch + 1,
-        ..partition.clone()
-    };
-    if !changed.isr.contains(&leader) {
-        // What the others have beyond this replica is lost: none of them is in sync with it.
-        changed.isr = Arc::from([leader]);
+    if !is_needed {
+        return refuse(ErrorCode::ElectionNotNeeded);
     }
-    draft.push(MetadataRecord::PartitionChange { topic_id: topic.id, index, partition: changed });
-    Ok(())
-}
-
-/// Whether a replica can lead without losing records.
-pub(super) fn can_lead(image: &ClusterImage, partition: &PartitionImage, id: BrokerId) -> bool {
-    partition.isr.contains(&id) && is_usable(image, id)
-}
-
-fn is_usable(image: &ClusterImage, id: BrokerId) -> bool {
-    image.brokers.get(&id).is_some_and(|broker| broker.is_usable())
-}
-
-/// One in sync if there is any, else one that may lack records.
-fn unclean_leader(image: &ClusterImage, partition: &PartitionImage) -> Option<BrokerId> {
-    let clean = partition.replicas.iter().copied().find(|id| can_lead(image, partition, *id));
-    clean.or_else(|| partition.replicas.iter().copied().find(|id| is_usable(image, *id)))
+    let rules = ReplicationRules::of_cluster(&draft.image).with_overrides_of(&draft.image, &topic.name);
+    let change = PartitionChange::new(&draft.image, partition, rules);
+    let elected = match election {
+        Election::Preferred => change.preferring_first().build().filter(|p| Some(p.leader) == preferred),
+        Election::Unclean => change.allowing_unclean().build().filter(|p| p.leader >= 0),
+    };
+    match (elected, election) {
+        (Some(elected), _) => {
+            draft.change(topic, index, elected);
+            Ok(())
+        }
+        (None, Election::Preferred) => refuse(ErrorCode::PreferredLeaderNotAvailable),
+        (None, Election::Unclean) => refuse(ErrorCode::EligibleLeadersNotAvailable),
+    }
 }
 
 #[cfg(test)]

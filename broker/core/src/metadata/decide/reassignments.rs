@@ -8,10 +8,10 @@ use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, PartitionIndex};
 
 use super::Draft;
-use super::elections::can_lead;
 use crate::metadata::command::TopicReassignment;
 use crate::metadata::image::{BrokerIds, ClusterImage, PartitionImage};
-use crate::metadata::record::MetadataRecord;
+use crate::metadata::partition_change::{PartitionChange, without};
+use crate::metadata::replication_rules::ReplicationRules;
 use crate::metadata::reply::{Failure, PartitionResults};
 
 /// Starts, replaces or (target `None`) cancels reassignments, each partition by itself.
@@ -46,24 +46,29 @@ fn reassign_one(
     let topic = topic.ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
     let current =
         topic.partition(index).ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
-    let changed = match target {
-        None => cancelled(&draft.image, current)?,
+    let rules = ReplicationRules::of_cluster(&draft.image).with_overrides_of(&draft.image, name);
+    let change = PartitionChange::new(&draft.image, current, rules);
+    let change = match target {
+        None => cancelled(change)?,
         Some(target) => {
             check_target(&draft.image, target)?;
-            let before = current.replicas.len() - current.adding.len();
+            let before = current.replication_factor();
             if !allow_replication_factor_change && target.len() != before {
                 return Err(Failure::new(
                     ErrorCode::InvalidReplicationFactor,
                     format!("The replication factor is changed from {before} to {}", target.len()),
                 ));
             }
-            reassigned(&draft.image, current, target)
+            towards(change, target)
         }
     };
-    if changed != *current {
-        let partition = PartitionImage { partition_epoch: current.partition_epoch + 1, ..changed };
-        draft.push(MetadataRecord::PartitionChange { topic_id: topic.id, index, partition });
+    let Some(changed) = change.build() else { return Ok(()) };
+    let holds_all = |partition: &PartitionImage| !partition.isr.is_empty() || !partition.elr.is_empty();
+    if holds_all(current) && !holds_all(&changed) {
+        // Only replicas that the reassignment was adding hold everything, and it would take them away.
+        return Err(unclean_revert(name, index));
     }
+    draft.change(&topic, index, changed);
     Ok(())
 }
 
@@ -88,64 +93,32 @@ fn check_target(image: &ClusterImage, target: &[BrokerId]) -> Result<(), Failure
     Ok(())
 }
 
-/// The replicas a partition returns to when its reassignment is cancelled.
-fn cancelled(image: &ClusterImage, current: &PartitionImage) -> Result<PartitionImage, Failure> {
-    if current.adding.is_empty() && current.removing.is_empty() {
+/// Back to the replicas from before the reassignment.
+fn cancelled(change: PartitionChange<'_>) -> Result<PartitionChange<'_>, Failure> {
+    let current = change.current();
+    if !current.is_moving() {
         let code = ErrorCode::NoReassignmentInProgress;
         return Err(Failure::new(code, code.message()));
     }
-    let original = without(&current.replicas, &current.adding);
-    let isr = without(&current.isr, &current.adding);
-    if isr.is_empty() {
-        let message = "Cancelling the reassignment would leave the partition without an in-sync replica.";
-        return Err(Failure::new(ErrorCode::InvalidReplicaAssignment, message));
-    }
-    Ok(settled(image, current, original, isr))
-}
-
-/// What a partition becomes when `target` is asked for.
-fn reassigned(image: &ClusterImage, current: &PartitionImage, target: &[BrokerId]) -> PartitionImage {
-    let original = without(&current.replicas, &current.adding);
-    let in_sync: BrokerIds = target.iter().copied().filter(|id| current.isr.contains(id)).collect();
-    if in_sync.len() == target.len() {
-        return settled(image, current, Arc::from(target), in_sync);
-    }
-    let removing = without(&original, target);
-    PartitionImage {
-        replicas: target.iter().chain(removing.iter()).copied().collect(),
-        isr: current.isr.iter().copied().filter(|id| target.contains(id) || original.contains(id)).collect(),
-        adding: without(target, &original),
-        removing,
-        ..current.clone()
-    }
-}
-
-/// A partition whose reassignment is over; another replica leads if the leader is not one any more.
-fn settled(
-    image: &ClusterImage,
-    current: &PartitionImage,
-    replicas: BrokerIds,
-    isr: BrokerIds,
-) -> PartitionImage {
     let none: BrokerIds = Arc::from([]);
-    // The order of the in-sync replicas means nothing; what did not change must not look changed.
-    let isr = if same_members(&isr, &current.isr) { Arc::clone(&current.isr) } else { isr };
-    let mut settled =
-        PartitionImage { replicas, isr, adding: Arc::clone(&none), removing: none, ..current.clone() };
-    if !settled.replicas.contains(&settled.leader) {
-        let heir = settled.replicas.iter().copied().find(|id| can_lead(image, &settled, *id));
-        settled.leader = heir.unwrap_or(-1);
-        settled.leader_epoch += 1;
-    }
-    settled
+    Ok(change.replicas(without(&current.replicas, &current.adding), Arc::clone(&none), none))
 }
 
-fn without(ids: &[BrokerId], gone: &[BrokerId]) -> BrokerIds {
-    ids.iter().copied().filter(|id| !gone.contains(id)).collect()
+/// Towards `target`: all of old and new until the new ones are in sync. What an earlier reassignment was adding and this
+/// one does not want goes at once.
+fn towards<'a>(change: PartitionChange<'a>, target: &[BrokerId]) -> PartitionChange<'a> {
+    let current = change.current();
+    let original = without(&current.replicas, &current.adding);
+    let removing = without(&original, target);
+    let replicas = target.iter().chain(removing.iter()).copied().collect();
+    change.replicas(replicas, without(target, &original), removing)
 }
 
-fn same_members(a: &[BrokerId], b: &[BrokerId]) -> bool {
-    a.len() == b.len() && a.iter().all(|id| b.contains(id))
+fn unclean_revert(topic: &str, index: PartitionIndex) -> Failure {
+    let message = format!(
+        "Unable to revert partition assignment for {topic}:{index} because it would require an unclean leader election."
+    );
+    Failure::new(ErrorCode::InvalidReplicaAssignment, message)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ fn brokers(racks: &[Option<&str>]) -> ClusterImage {
             directories: Vec::new(),
             fenced: false,
             in_controlled_shutdown: false,
+            is_suspect: false,
+            statics: BTreeMap::new(),
         };
         image.brokers.insert(id, Arc::new(broker));
     }
@@ -34,7 +36,11 @@ proptest! {
     ) {
         let image = brokers(&vec![None; count]);
         match place(&image, first, partitions, factor, seed) {
-            Err(error) => prop_assert!(factor > count && error.usable == count),
+            Err(error) => {
+                prop_assert!(factor > count);
+                let expected = PlacementError::TooFewBrokers { replication_factor: factor, registered: count };
+                prop_assert_eq!(error, expected);
+            }
             Ok(placement) => {
                 prop_assert_eq!(placement.len(), partitions);
                 let mut leads = BTreeMap::new();
@@ -83,6 +89,43 @@ fn growth_goes_on_where_the_topic_ended() {
 #[test]
 fn nothing_is_placed_without_brokers() {
     let error = place(&ClusterImage::new("tidal"), 0, 1, 1, 0).unwrap_err();
-    assert_eq!(error, TooFewBrokers { replication_factor: 1, usable: 0 });
+    assert_eq!(error, PlacementError::TooFewBrokers { replication_factor: 1, registered: 0 });
     assert!(place(&brokers(&[None]), 0, 1, 0, 0).is_err());
+}
+
+fn change(image: &mut ClusterImage, id: BrokerId, fenced: bool, stopping: bool) {
+    let mut broker = (*image.brokers[&id]).clone();
+    (broker.fenced, broker.in_controlled_shutdown) = (fenced, stopping);
+    image.brokers.insert(id, Arc::new(broker));
+}
+
+#[test]
+fn a_fenced_broker_gets_replicas_only_where_the_others_do_not_suffice_and_never_leads() {
+    let mut image = brokers(&[None; 3]);
+    change(&mut image, 2, true, false);
+    for replicas in place(&image, 0, 6, 2, 1).unwrap() {
+        assert!(!replicas.contains(&2));
+    }
+    for replicas in place(&image, 0, 6, 3, 1).unwrap() {
+        assert_eq!(replicas.iter().collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(replicas[2], 2);
+    }
+}
+
+#[test]
+fn a_stopping_broker_gets_no_replicas_until_it_has_stopped() {
+    let mut image = brokers(&[None; 3]);
+    change(&mut image, 2, false, true);
+    assert!(place(&image, 0, 1, 3, 0).is_err());
+    change(&mut image, 2, true, true);
+    assert_eq!(place(&image, 0, 1, 3, 0).unwrap()[0][2], 2);
+}
+
+#[test]
+fn nothing_is_placed_where_nobody_can_lead() {
+    let mut image = brokers(&[None; 2]);
+    for id in [1, 2] {
+        change(&mut image, id, true, false);
+    }
+    assert_eq!(place(&image, 0, 1, 1, 0).unwrap_err(), PlacementError::AllFenced);
 }

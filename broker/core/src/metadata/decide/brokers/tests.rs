@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tidemark_protocol::error_code::ErrorCode;
 use uuid::Uuid;
 
-use crate::metadata::command::Command;
+use crate::metadata::command::{Command, Recovery};
 use crate::metadata::decide::decide;
+use crate::metadata::decide::tests::world::World;
 use crate::metadata::decide::tests::{cluster, create, new_topic, registration, run};
 use crate::metadata::image::{ClusterImage, ConfigResource};
 use crate::metadata::reply::{ProducerIdBlock, Reply};
@@ -94,6 +95,115 @@ fn the_same_incarnation_keeps_its_epoch() {
     *rack = Some("eu-1a".to_owned());
     assert_eq!(epoch(run(&mut image, &moved)), first);
     assert_eq!(image.brokers[&1].rack.as_deref(), Some("eu-1a"));
+}
+
+#[test]
+fn an_incarnation_with_a_session_is_not_replaced() {
+    let mut world = World::with_topic(2, &[1, 2]);
+    let mut command = world.registration(1, Recovery::Intact);
+    let live = |command: &mut Command, is_live| {
+        let Command::RegisterBroker { session_is_live, .. } = command else { unreachable!() };
+        *session_is_live = is_live;
+    };
+    live(&mut command, true);
+    assert!(decide(&world.image, &command, 99).records.is_empty());
+    assert_eq!(world.registered(&command).unwrap_err().code, ErrorCode::DuplicateBrokerRegistration);
+    live(&mut command, false);
+    let epoch = world.registered(&command).unwrap();
+    live(&mut command, true);
+    assert_eq!(world.registered(&command), Ok(epoch), "the same incarnation may repeat itself");
+    world.unfence(1);
+    world.shut_down(1);
+    let mut successor = world.registration(1, Recovery::Clean);
+    live(&mut successor, true);
+    assert!(world.registered(&successor).is_ok(), "the one before said that it stops");
+}
+
+#[test]
+fn a_new_incarnation_starts_fenced_out_of_sync_and_eligible() {
+    for recovery in [Recovery::Clean, Recovery::Intact, Recovery::Suspect] {
+        let mut world = World::with_topic(2, &[1, 2]);
+        world.register(1, recovery);
+        world.expect(2, &[2], &[1]);
+        world.register(2, recovery);
+        world.expect(-1, &[], &[1, 2]);
+        world.unfence(1);
+        world.expect(1, &[1], &[2]);
+        assert_eq!(world.image.brokers[&1].is_suspect, recovery == Recovery::Suspect);
+    }
+}
+
+#[test]
+fn a_wiped_disk_is_in_no_isr_and_no_elr() {
+    let mut world = World::with_topic(2, &[1, 2]);
+    world.register(1, Recovery::Wiped);
+    world.expect(2, &[2], &[]);
+    let mut world = World::with_topic(2, &[1, 2]);
+    world.fence(1);
+    world.expect(2, &[2], &[1]);
+    world.register(1, Recovery::Wiped);
+    world.expect(2, &[2], &[]);
+    world.unfence(1);
+    world.isr(&[2, 1]);
+    world.expect(2, &[2, 1], &[]);
+}
+
+#[test]
+fn a_disk_that_is_not_the_one_before_counts_as_wiped() {
+    let mut world = World::with_topic(2, &[1, 2]);
+    let mut command = world.registration(1, Recovery::Clean);
+    let Command::RegisterBroker { directories, .. } = &mut command else { unreachable!() };
+    *directories = vec![Uuid::from_u128(77)];
+    world.registered(&command).unwrap();
+    world.expect(2, &[2], &[]);
+
+    let mut world = World::with_topic(2, &[1, 2]);
+    let mut command = world.registration(1, Recovery::Clean);
+    let Command::RegisterBroker { directories, .. } = &mut command else { unreachable!() };
+    directories.push(Uuid::from_u128(77));
+    world.registered(&command).unwrap();
+    world.expect(2, &[2], &[1]);
+}
+
+#[test]
+fn where_writes_do_not_wait_for_the_disk_only_a_clean_stop_keeps_the_place() {
+    let world = || World::configured(2, &[1, 2], &[("tidemark.flush", "async")]);
+    for recovery in [Recovery::Intact, Recovery::Suspect] {
+        let mut world = world();
+        world.register(1, recovery);
+        world.expect(2, &[2], &[]);
+    }
+    let mut clean = world();
+    clean.register(1, Recovery::Clean);
+    clean.expect(2, &[2], &[1]);
+    let mut mistaken = world();
+    let mut command = mistaken.registration(1, Recovery::Clean);
+    let Command::RegisterBroker { previous_epoch, .. } = &mut command else { unreachable!() };
+    *previous_epoch -= 1;
+    mistaken.registered(&command).unwrap();
+    mistaken.expect(2, &[2], &[]);
+    let mut last = world();
+    last.register(1, Recovery::Intact);
+    last.register(2, Recovery::Intact);
+    last.expect(-1, &[], &[2]);
+}
+
+#[test]
+fn a_lone_broker_restarts_what_it_leads_and_comes_back_from_being_fenced() {
+    let mut world = World::with_topic(1, &[1]);
+    let mut command = world.registration(1, Recovery::Intact);
+    let Command::RegisterBroker { fenced, .. } = &mut command else { unreachable!() };
+    *fenced = false;
+    world.registered(&command).unwrap();
+    world.expect(1, &[1], &[]);
+    assert_eq!((world.t().leader_epoch, world.t().partition_epoch), (1, 1));
+    world.fence(1);
+    world.expect(-1, &[], &[1]);
+    let mut command = world.registration(1, Recovery::Intact);
+    let Command::RegisterBroker { fenced, .. } = &mut command else { unreachable!() };
+    *fenced = false;
+    world.registered(&command).unwrap();
+    world.expect(1, &[1], &[]);
 }
 
 #[test]

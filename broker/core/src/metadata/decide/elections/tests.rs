@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
-use tidemark_protocol::types::TopicPartition;
+use tidemark_protocol::types::{BrokerId, TopicPartition};
 
 use super::*;
 use crate::metadata::command::Command;
 use crate::metadata::decide::tests::{cluster, create, new_topic, run};
+use crate::metadata::image::ClusterImage;
+use crate::metadata::record::MetadataRecord;
 use crate::metadata::reply::Reply;
 
 fn with_topic(brokers: i32) -> ClusterImage {
