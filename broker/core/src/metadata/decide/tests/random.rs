@@ -111,7 +111,7 @@ impl Check {
             complete.extend(alteration(command, key));
         }
         complete.retain(|id| new.replicas.contains(id));
-        if new.leader >= 0 && new.leader != old.leader && !complete.contains(&new.leader) {
+        if new.leader >= 0 && new.leader_epoch > old.leader_epoch && !complete.contains(&new.leader) {
             let is_asked = matches!(command, Command::ElectLeaders { election: Election::Unclean, .. });
             assert!(is_asked || rules.allows_unclean, "{old:?} became {new:?}");
             assert_eq!((&*new.isr, new.elr.len()), (&[new.leader][..], 0));
