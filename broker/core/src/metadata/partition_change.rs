@@ -143,12 +143,9 @@ impl<'a> PartitionChange<'a> {
         self.next.isr.len() >= self.rules.min_isr(self.next.replication_factor())
     }
 
-    /// Replicas out of sync that hold everything committed: they were in sync, and nothing commits while the ISR is
-    /// smaller than the min ISR.
+    /// Replicas out of sync that hold everything committed so far: they were in sync, and nothing commits while the ISR is
+    /// smaller than the min ISR. An ISR that is large enough leaves none in the end.
     fn eligible(&self) -> BrokerIds {
-        if self.is_large_enough() {
-            return Arc::from([]);
-        }
         let held = |id: &BrokerId| self.current.elr.contains(id) || self.current.isr.contains(id);
         let is_out = |id: &BrokerId| !self.next.isr.contains(id) && self.forgotten != Some(*id);
         self.next.replicas.iter().copied().filter(|id| held(id) && is_out(id)).collect()

@@ -38,6 +38,17 @@ fn the_eligible_lead_again_and_nobody_else() {
 }
 
 #[test]
+fn the_eligible_do_not_lead_while_anyone_is_in_sync() {
+    let mut world = World::with_topic(3, &[2, 1, 3]);
+    world.fence(1);
+    world.fence(2);
+    world.unfence(2);
+    world.expect(3, &[3], &[2]);
+    assert_eq!(world.elect(Election::Preferred), Err(ErrorCode::PreferredLeaderNotAvailable));
+    world.expect(3, &[3], &[2]);
+}
+
+#[test]
 fn an_isr_that_can_commit_leaves_nobody_eligible() {
     let mut world = with_one_left();
     world.unfence(1);

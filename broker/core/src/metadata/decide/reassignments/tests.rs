@@ -2,6 +2,7 @@ use tidemark_protocol::types::TopicPartition;
 
 use super::*;
 use crate::metadata::command::Command;
+use crate::metadata::decide::tests::world::World;
 use crate::metadata::decide::tests::{cluster, create, new_topic, run};
 use crate::metadata::reply::Reply;
 
@@ -78,4 +79,44 @@ fn impossible_targets_are_refused_in_kafkas_words() {
     }
     let failure = asked(&mut image, Some(&[1]), false).unwrap_err();
     assert_eq!(failure.code, ErrorCode::InvalidReplicationFactor);
+}
+
+#[test]
+fn what_only_the_added_replicas_hold_is_not_given_up() {
+    let mut world = World::with_topic(3, &[1]);
+    world.reassign(Some(&[2, 3])).unwrap();
+    world.isr(&[1, 2]);
+    world.fence(1);
+    world.expect(2, &[2], &[]);
+    let before = world.t();
+    for target in [None, Some(&[1][..])] {
+        let failure = world.reassign(target).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::InvalidReplicaAssignment);
+        assert_eq!(
+            failure.message,
+            "Unable to revert partition assignment for t:0 because it would require an unclean leader election."
+        );
+        assert_eq!(world.t(), before);
+    }
+    world.set_topic("unclean.leader.election.enable", Some("true"));
+    assert!(world.reassign(None).is_err(), "nobody would be there to lead");
+    world.unfence(1);
+    world.reassign(None).unwrap();
+    world.expect(1, &[1], &[]);
+}
+
+#[test]
+fn a_new_target_replaces_the_one_before() {
+    let mut world = World::with_topic(5, &[1, 2]);
+    world.reassign(Some(&[1, 3])).unwrap();
+    world.isr(&[1, 2, 3]);
+    assert_eq!(*world.t().replicas, [1, 3]);
+    world.reassign(Some(&[4, 5])).unwrap();
+    world.isr(&[1, 3, 4]);
+    world.reassign(Some(&[5, 1])).unwrap();
+    let t = world.t();
+    assert_eq!((&*t.replicas, &*t.adding, &*t.removing), (&[5, 1, 3][..], &[5][..], &[3][..]));
+    assert_eq!(*t.isr, [1, 3], "4 went at once");
+    world.isr(&[1, 3, 5]);
+    assert_eq!(*world.t().replicas, [5, 1]);
 }
