@@ -60,5 +60,11 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("segment.jitter.ms", Shown(EFFECTS_OF, "jitter_ends_segments_before_their_age")),
     ("segment.ms", Shown(CONFIGS, SEGMENTS)),
     ("tidemark.flush", Shown(LOG_THREAD, FLUSHES)),
-    ("unclean.leader.election.enable", Waits(REPLICATION)),
+    (
+        "unclean.leader.election.enable",
+        Shown(
+            "broker/core/src/metadata/partition_change/tests.rs",
+            "a_topic_that_allows_it_elects_uncleanly_by_itself",
+        ),
+    ),
 ];

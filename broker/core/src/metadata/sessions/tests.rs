@@ -5,6 +5,8 @@ use crate::metadata::command::Recovery;
 use crate::metadata::decide::tests::run;
 use crate::metadata::decide::tests::world::World;
 
+mod life;
+
 const TIMEOUT: Duration = Duration::from_secs(9);
 
 fn at(seconds: u64) -> Now {
