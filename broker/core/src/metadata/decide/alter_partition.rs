@@ -38,14 +38,14 @@ fn alter_one(
     asked: &IsrProposal,
     defaults: ReplicationRules,
 ) -> Result<PartitionState, Failure> {
-    let topic =
-        draft.image.topic_by_id(asked.topic_id).cloned().ok_or_else(|| of(ErrorCode::UnknownTopicId))?;
-    let partition = topic.partition(asked.index).ok_or_else(|| of(ErrorCode::UnknownTopicOrPartition))?;
-    check(&draft.image, broker, partition, asked)?;
+    let topic = draft.image.topic_by_id(asked.topic_id).ok_or_else(|| of(ErrorCode::UnknownTopicId))?;
+    let partition = topic.partition(asked.index).cloned();
+    let partition = partition.ok_or_else(|| of(ErrorCode::UnknownTopicOrPartition))?;
+    check(&draft.image, broker, &partition, asked)?;
     let isr: Vec<BrokerId> = asked.isr.iter().map(|(id, _)| *id).collect();
     let rules = defaults.with_overrides_of(&draft.image, &topic.name);
-    let change = PartitionChange::new(&draft.image, partition, rules).isr(&isr);
-    let Some(changed) = change.build() else { return Ok(state(partition)) };
+    let change = PartitionChange::new(&draft.image, &partition, rules).isr(&isr);
+    let Some(changed) = change.build() else { return Ok(state(&partition)) };
     let result = if changed.leader == broker {
         Ok(state(&changed))
     } else {
@@ -53,7 +53,7 @@ fn alter_one(
         // metadata: an error and a change at once, as in Kafka.
         Err(of(ErrorCode::NewLeaderElected))
     };
-    draft.change(&topic, asked.index, changed);
+    draft.change(asked.topic_id, asked.index, changed);
     result
 }
 

@@ -73,12 +73,12 @@ pub(super) fn quarantine(
     current(draft, id, epoch)?;
     let defaults = ReplicationRules::of_cluster(&draft.image);
     for tp in partitions {
-        let Some(topic) = draft.image.topic_by_id(tp.topic_id).cloned() else { continue };
-        let Some(partition) = topic.partition(tp.partition) else { continue };
+        let Some(topic) = draft.image.topic_by_id(tp.topic_id) else { continue };
+        let Some(partition) = topic.partition(tp.partition).cloned() else { continue };
         let rules = defaults.with_overrides_of(&draft.image, &topic.name);
-        let change = PartitionChange::new(&draft.image, partition, rules).forgetting(id).build();
+        let change = PartitionChange::new(&draft.image, &partition, rules).forgetting(id).build();
         if let Some(changed) = change {
-            draft.change(&topic, tp.partition, changed);
+            draft.change(tp.topic_id, tp.partition, changed);
         }
     }
     Ok(())

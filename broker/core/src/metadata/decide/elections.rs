@@ -1,13 +1,11 @@
 //! Elections on request: the preferred replica takes its partition back, or any replica takes one without a leader.
 
-use std::sync::Arc;
-
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::PartitionIndex;
+use tidemark_protocol::types::{PartitionIndex, TopicIdPartition};
 
 use super::Draft;
 use crate::metadata::command::{Election, TopicPartitions};
-use crate::metadata::image::{PartitionImage, TopicImage};
+use crate::metadata::image::PartitionImage;
 use crate::metadata::partition_change::PartitionChange;
 use crate::metadata::replication_rules::ReplicationRules;
 use crate::metadata::reply::{Failure, PartitionResults};
@@ -18,11 +16,14 @@ pub(super) fn elect(
     election: Election,
     asked: Option<&[TopicPartitions]>,
 ) -> Vec<PartitionResults> {
-    let Some(asked) = asked else { return elect_all(draft, election) };
+    let defaults = ReplicationRules::of_cluster(&draft.image);
+    let Some(asked) = asked else { return elect_all(draft, election, defaults) };
     asked
         .iter()
         .map(|asked| {
-            let one = |index: &PartitionIndex| (*index, elect_named(draft, election, &asked.topic, *index));
+            let one = |index: &PartitionIndex| {
+                (*index, elect_named(draft, election, defaults, &asked.topic, *index))
+            };
             PartitionResults {
                 topic: asked.topic.clone(),
                 partitions: asked.partitions.iter().map(one).collect(),
@@ -31,19 +32,20 @@ pub(super) fn elect(
         .collect()
 }
 
-fn elect_all(draft: &mut Draft, election: Election) -> Vec<PartitionResults> {
-    let topics: Vec<Arc<TopicImage>> = draft.image.topics.values().cloned().collect();
-    topics
-        .into_iter()
-        .map(|topic| PartitionResults {
+fn elect_all(draft: &mut Draft, election: Election, defaults: ReplicationRules) -> Vec<PartitionResults> {
+    let results = draft.all_topics().into_iter().map(|topic| {
+        let rules = defaults.with_overrides_of(&draft.image, &topic.name);
+        let one = |(index, partition)| {
+            let id = TopicIdPartition { topic_id: topic.id, partition: index };
+            (index, elect_one(draft, election, rules, id, partition))
+        };
+        let partitions = (0..).zip(&topic.partitions).map(one);
+        PartitionResults {
             topic: topic.name.to_string(),
-            partitions: (0..)
-                .zip(&topic.partitions)
-                .map(|(index, partition)| (index, elect_one(draft, election, &topic, index, partition)))
-                .filter(|(_, result)| !is_not_needed(result))
-                .collect(),
-        })
-        .collect()
+            partitions: partitions.filter(|(_, result)| !is_not_needed(result)).collect(),
+        }
+    });
+    results.collect()
 }
 
 fn is_not_needed(result: &Result<(), Failure>) -> bool {
@@ -53,22 +55,24 @@ fn is_not_needed(result: &Result<(), Failure>) -> bool {
 fn elect_named(
     draft: &mut Draft,
     election: Election,
+    defaults: ReplicationRules,
     name: &str,
     index: PartitionIndex,
 ) -> Result<(), Failure> {
     let unknown = |message| Failure::new(ErrorCode::UnknownTopicOrPartition, message);
-    let topic = draft.image.topic(name).cloned();
-    let topic = topic.ok_or_else(|| unknown(format!("No such topic as {name}")))?;
-    let partition =
-        topic.partition(index).ok_or_else(|| unknown(format!("No such partition as {name}-{index}")))?;
-    elect_one(draft, election, &topic, index, partition)
+    let topic = draft.image.topic(name).ok_or_else(|| unknown(format!("No such topic as {name}")))?;
+    let partition = topic.partition(index).cloned();
+    let partition = partition.ok_or_else(|| unknown(format!("No such partition as {name}-{index}")))?;
+    let rules = defaults.with_overrides_of(&draft.image, name);
+    let id = TopicIdPartition { topic_id: topic.id, partition: index };
+    elect_one(draft, election, rules, id, &partition)
 }
 
 fn elect_one(
     draft: &mut Draft,
     election: Election,
-    topic: &TopicImage,
-    index: PartitionIndex,
+    rules: ReplicationRules,
+    id: TopicIdPartition,
     partition: &PartitionImage,
 ) -> Result<(), Failure> {
     let refuse = |code: ErrorCode| Err(Failure::new(code, code.message()));
@@ -80,7 +84,6 @@ fn elect_one(
     if !is_needed {
         return refuse(ErrorCode::ElectionNotNeeded);
     }
-    let rules = ReplicationRules::of_cluster(&draft.image).with_overrides_of(&draft.image, &topic.name);
     let change = PartitionChange::new(&draft.image, partition, rules);
     let elected = match election {
         Election::Preferred => change.preferring_first().build().filter(|p| Some(p.leader) == preferred),
@@ -88,7 +91,7 @@ fn elect_one(
     };
     match (elected, election) {
         (Some(elected), _) => {
-            draft.change(topic, index, elected);
+            draft.change(id.topic_id, id.partition, elected);
             Ok(())
         }
         (None, Election::Preferred) => refuse(ErrorCode::PreferredLeaderNotAvailable),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemark_protocol::types::{BrokerId, PartitionIndex};
+use tidemark_protocol::types::{BrokerId, PartitionIndex, TopicId};
 
 use super::Draft;
 use crate::metadata::image::{PartitionImage, TopicImage};
@@ -11,9 +11,9 @@ use crate::metadata::record::MetadataRecord;
 use crate::metadata::replication_rules::ReplicationRules;
 
 impl Draft {
-    /// Pushes what a partition changed to.
-    pub(super) fn change(&mut self, topic: &TopicImage, index: PartitionIndex, partition: PartitionImage) {
-        self.push(MetadataRecord::PartitionChange { topic_id: topic.id, index, partition });
+    /// Pushes what a partition changed to. Whoever still holds the topic makes this copy all its partitions.
+    pub(super) fn change(&mut self, topic_id: TopicId, index: PartitionIndex, partition: PartitionImage) {
+        self.push(MetadataRecord::PartitionChange { topic_id, index, partition });
     }
 
     /// Topics of which a broker holds replicas.
@@ -42,7 +42,7 @@ impl Draft {
             let changes: Vec<(PartitionIndex, PartitionImage)> =
                 (0..).zip(&topic.partitions).filter_map(change).collect();
             for (index, partition) in changes {
-                self.change(topic, index, partition);
+                self.change(topic.id, index, partition);
             }
         }
     }

@@ -20,34 +20,34 @@ pub(super) fn reassign(
     topics: &[TopicReassignment],
     allow_replication_factor_change: bool,
 ) -> Vec<PartitionResults> {
-    topics
-        .iter()
-        .map(|topic| {
-            let partitions = topic.partitions.iter().map(|(index, target)| {
-                let target = target.as_deref();
-                let result =
-                    reassign_one(draft, &topic.topic, *index, target, allow_replication_factor_change);
-                (*index, result)
-            });
-            PartitionResults { topic: topic.topic.clone(), partitions: partitions.collect() }
-        })
-        .collect()
+    let defaults = ReplicationRules::of_cluster(&draft.image);
+    let results = topics.iter().map(|topic| {
+        let name = &topic.topic;
+        let rules = defaults.with_overrides_of(&draft.image, name);
+        let partitions = topic.partitions.iter().map(|(index, target)| {
+            let target = target.as_deref();
+            (*index, reassign_one(draft, rules, name, *index, target, allow_replication_factor_change))
+        });
+        PartitionResults { topic: name.clone(), partitions: partitions.collect() }
+    });
+    results.collect()
 }
 
 fn reassign_one(
     draft: &mut Draft,
+    rules: ReplicationRules,
     name: &str,
     index: PartitionIndex,
     target: Option<&[BrokerId]>,
     allow_replication_factor_change: bool,
 ) -> Result<(), Failure> {
     let unknown = |message| Failure::new(ErrorCode::UnknownTopicOrPartition, message);
-    let topic = draft.image.topic(name).cloned();
+    let topic = draft.image.topic(name);
     let topic = topic.ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
-    let current =
-        topic.partition(index).ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
-    let rules = ReplicationRules::of_cluster(&draft.image).with_overrides_of(&draft.image, name);
-    let change = PartitionChange::new(&draft.image, current, rules);
+    let current = topic.partition(index).cloned();
+    let current = current.ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
+    let topic_id = topic.id;
+    let change = PartitionChange::new(&draft.image, &current, rules);
     let change = match target {
         None => cancelled(change)?,
         Some(target) => {
@@ -64,11 +64,11 @@ fn reassign_one(
     };
     let Some(changed) = change.build() else { return Ok(()) };
     let holds_all = |partition: &PartitionImage| !partition.isr.is_empty() || !partition.elr.is_empty();
-    if holds_all(current) && !holds_all(&changed) {
+    if holds_all(&current) && !holds_all(&changed) {
         // Only replicas that the reassignment was adding hold everything, and it would take them away.
         return Err(unclean_revert(name, index));
     }
-    draft.change(&topic, index, changed);
+    draft.change(topic_id, index, changed);
     Ok(())
 }
 
