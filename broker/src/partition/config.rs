@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidemark_core::metadata::TopicSettings;
 use tidemark_core::metadata::topic_config::{CompressionSetting, FlushMode, TimestampSource};
-use tidemark_core::replication::leader::FlushRule;
+use tidemark_core::replication::replica::FlushRule;
 use tidemark_protocol::batch::{AppendRules, Compression, TimestampType, TopicCompression};
 use tidemark_storage::config::{CleanupPolicy, FlushPolicy, LogConfig};
 

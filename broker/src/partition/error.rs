@@ -1,6 +1,6 @@
 //! Why a partition refused: one enum for produces, one for everything else. `server/error.rs` maps them to codes.
 
-use tidemark_core::replication::leader::NotEnoughReplicas;
+use tidemark_core::replication::assignment::NotEnoughReplicas;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use tidemark_storage::log::AppendError;
 

@@ -228,7 +228,7 @@ impl LogThread {
             }
             Command::Assign(image) => {
                 if let Some(writer) = self.writer(slot) {
-                    writer.assign(me, image);
+                    writer.assign(me, image, now);
                     self.publish(slot);
                 }
             }
@@ -266,7 +266,7 @@ impl LogThread {
         match opened {
             Ok((log, is_new)) => {
                 let first_mark = (is_new && mark.is_none()).then(|| log.mark(0));
-                let unflushed = writer.start(me, log, mark, config);
+                let unflushed = writer.start(me, log, mark, config, now);
                 if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
                     open.fail(why);
                 }
@@ -325,7 +325,7 @@ impl LogThread {
         let Some(writer) = self.writer(slot) else { return };
         let PartitionWriter { image, state, .. } = writer;
         if let LogState::Open(open) = state {
-            open.configure(me, image, config);
+            open.configure(me, image, config, now);
             // Retention may want to act at once, and a topic that became synchronous to flush what it has.
             self.publish(slot);
             self.dirty(slot);

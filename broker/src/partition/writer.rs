@@ -4,11 +4,15 @@
 //! rules of appending are the log's, rules of the high watermark `LeaderState`'s. Acks leave after the view that covers
 //! them is published, so that whoever was answered can read what it wrote.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_core::metadata::PartitionImage;
-use tidemark_core::replication::leader::{Assignment, LeaderState, ReplicaProgress};
+use tidemark_core::replication::assignment::Assignment;
+use tidemark_core::replication::isr::REPLICA_LAG_MAX;
+use tidemark_core::replication::leader::LeaderState;
+use tidemark_core::replication::replica::ReplicaProgress;
 use tidemark_protocol::types::{BrokerId, Now, Offset};
 use tidemark_storage::config::FlushPolicy;
 use tidemark_storage::journal::LogMark;
@@ -112,6 +116,7 @@ impl PartitionWriter {
         log: Log,
         mark: Option<LogMark>,
         config: Arc<PartitionConfig>,
+        now: Now,
     ) -> bool {
         let high_watermark = mark.map_or(0, |mark| mark.high_watermark).clamp(log.log_start(), log.log_end());
         let unflushed = log.durable_end() < log.log_end();
@@ -126,16 +131,16 @@ impl PartitionWriter {
             unflushed: Unflushed::default(),
             compaction: CompactionState::default(),
         };
-        open.lead_or_follow(me, &self.image);
+        open.lead_or_follow(me, &self.image, now);
         self.state = LogState::Open(Box::new(open));
         unflushed
     }
 
     /// The controller changed the partition.
-    pub(super) fn assign(&mut self, me: BrokerId, image: PartitionImage) {
+    pub(super) fn assign(&mut self, me: BrokerId, image: PartitionImage, now: Now) {
         self.image = image;
         if let LogState::Open(open) = &mut self.state {
-            open.lead_or_follow(me, &self.image);
+            open.lead_or_follow(me, &self.image, now);
         }
     }
 
@@ -214,7 +219,7 @@ fn is_news(old: &PartitionView, new: &PartitionView) -> bool {
 
 impl OpenLog {
     /// Takes the role the controller gave: a new leader epoch starts at the end of the log.
-    fn lead_or_follow(&mut self, me: BrokerId, image: &PartitionImage) {
+    fn lead_or_follow(&mut self, me: BrokerId, image: &PartitionImage, now: Now) {
         if image.leader != me {
             self.leader = None;
             let error = ProduceError::NotLeader { leader: image.leader, leader_epoch: image.leader_epoch };
@@ -228,7 +233,8 @@ impl OpenLog {
             }
             _ => {
                 self.log.assign_epoch(image.leader_epoch);
-                self.leader = Some(LeaderState::new(assignment, self.progress(), self.high_watermark));
+                let leader = LeaderState::new(assignment, self.progress(), self.high_watermark, now);
+                self.leader = Some(leader);
             }
         }
         self.take_high_watermark();
@@ -238,9 +244,13 @@ impl OpenLog {
         Assignment {
             leader: me,
             leader_epoch: image.leader_epoch,
+            partition_epoch: image.partition_epoch,
             replicas: image.replicas.to_vec(),
             isr: image.isr.to_vec(),
+            // Nobody fetches from here yet, so nobody can join or leave.
+            eligible: BTreeMap::new(),
             min_insync_replicas: self.config.min_insync_replicas,
+            replica_lag_max: REPLICA_LAG_MAX,
             flush: self.config.flush_rule(),
         }
     }
@@ -261,10 +271,16 @@ impl OpenLog {
     }
 
     /// New settings of the topic.
-    pub(super) fn configure(&mut self, me: BrokerId, image: &PartitionImage, config: Arc<PartitionConfig>) {
+    pub(super) fn configure(
+        &mut self,
+        me: BrokerId,
+        image: &PartitionImage,
+        config: Arc<PartitionConfig>,
+        now: Now,
+    ) {
         self.log.set_config(Arc::clone(&config.log));
         self.config = config;
-        self.lead_or_follow(me, image);
+        self.lead_or_follow(me, image, now);
     }
 
     /// Whether acks do not wait for the disk.
