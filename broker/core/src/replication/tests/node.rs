@@ -145,17 +145,26 @@ impl Node {
 
     fn assignment(&self, image: &Image, min_insync_replicas: usize, bug: Bug) -> Assignment {
         let partition = &image.partition;
+        let mut eligible = image.eligible();
+        if bug == Bug::AllowUnknownBrokerEpoch {
+            eligible.values_mut().for_each(|epoch| *epoch = -1);
+        }
         Assignment {
             leader: self.id,
             leader_epoch: partition.leader_epoch,
             partition_epoch: partition.partition_epoch,
             replicas: partition.replicas.clone(),
             isr: partition.isr.clone(),
-            eligible: image.eligible(),
+            eligible,
             min_insync_replicas,
             replica_lag_max: REPLICA_LAG_MAX,
             flush: if bug == Bug::AckBeforeDurable { FlushRule::Appended } else { FlushRule::Durable },
         }
+    }
+
+    /// The broker epoch that its fetches carry.
+    fn told_epoch(&self, bug: Bug) -> i64 {
+        if bug == Bug::AllowUnknownBrokerEpoch { -1 } else { self.broker_epoch }
     }
 
     /// The process is gone.
@@ -165,13 +174,13 @@ impl Node {
     }
 
     /// The fetch that a follower sends next.
-    pub fn fetch(&self) -> Option<(BrokerId, FetchPosition, ReplicaFetchState)> {
+    pub fn fetch(&self, bug: Bug) -> Option<(BrokerId, FetchPosition, ReplicaFetchState)> {
         let Role::Follower(follower) = &self.role else { return None };
         let position = follower.position(&self.log)?;
         let progress = self.log.progress();
         let state = ReplicaFetchState {
             leader_epoch: position.leader_epoch,
-            broker_epoch: self.broker_epoch,
+            broker_epoch: self.told_epoch(bug),
             append_end: progress.append_end,
             durable_end: progress.durable_end,
             log_start: self.log.log_start(),
@@ -187,7 +196,7 @@ impl Node {
         }
         let durable = ReplicaDurable {
             leader_epoch: follower.leader_epoch(),
-            broker_epoch: self.broker_epoch,
+            broker_epoch: self.told_epoch(bug),
             durable_end: self.log.progress().durable_end,
         };
         Some((follower.leader(), durable))

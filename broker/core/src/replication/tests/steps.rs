@@ -21,6 +21,8 @@ enum Step {
     Deliver,
     Lose,
     Repeat,
+    Hold,
+    Release,
     Apply,
     Wait,
     WaitLong,
@@ -50,13 +52,15 @@ fn weights(rng: &mut Rng) -> Vec<(Step, usize)> {
         (Step::Restart, 40),
         (Step::Unfence, 60),
         (Step::Connect, 20),
+        (Step::Release, 40),
     ];
     let faults = [
         (Step::Lose, 20),
         (Step::Repeat, 20),
+        (Step::Hold, 30),
         (Step::WaitLong, 6),
         (Step::Crash, 6),
-        (Step::Wipe, 3),
+        (Step::Wipe, 4),
         (Step::Expire, 6),
         (Step::Shutdown, 3),
         (Step::MoveLeader, 8),
@@ -66,7 +70,7 @@ fn weights(rng: &mut Rng) -> Vec<(Step, usize)> {
         (Step::RemoveReplica, 4),
     ];
     for (step, weight) in faults {
-        let factor = [0, 1, 1, 3][rng.below(4)];
+        let factor = [0, 1, 2, 5][rng.below(4)];
         weights.push((step, weight * factor));
     }
     weights
@@ -107,7 +111,14 @@ impl World {
             Step::Produce => self.produce_somewhere(),
             Step::Sync => self.sync(id),
             Step::Fetch => self.fetch(id),
-            Step::Deliver | Step::Lose | Step::Repeat => self.network(step),
+            Step::Deliver | Step::Lose | Step::Repeat | Step::Hold => self.network(step),
+            Step::Release => {
+                if !self.held.is_empty() {
+                    let at = self.rng.below(self.held.len());
+                    let message = self.held.remove(at);
+                    self.deliver(message);
+                }
+            }
             Step::Apply => self.apply_some(id),
             Step::Wait => {
                 let time = Duration::from_millis(self.rng.below(300) as u64);
@@ -206,7 +217,7 @@ impl World {
         if !self.nodes[&id].is_up {
             return;
         }
-        if let Some((to, position, state)) = self.nodes[&id].fetch() {
+        if let Some((to, position, state)) = self.nodes[&id].fetch(self.bug) {
             self.send(Message::Fetch { from: id, to, position, state });
         }
     }
@@ -215,12 +226,19 @@ impl World {
         if self.messages.is_empty() {
             return;
         }
-        // Mostly in order.
-        let at = if self.rng.percent(70) { 0 } else { self.rng.below(self.messages.len()) };
+        let at = if self.rng.percent(self.order_percent) { 0 } else { self.rng.below(self.messages.len()) };
         match step {
             Step::Lose => {
                 self.messages.remove(at);
                 self.saw("message lost");
+            }
+            // What is rare is held rather than a fetch.
+            Step::Hold => {
+                let is_fetch =
+                    |message: &Message| matches!(message, Message::Fetch { .. } | Message::Fetched { .. });
+                let at = self.messages.iter().rposition(|message| !is_fetch(message)).unwrap_or(at);
+                let message = self.messages.remove(at);
+                self.held.push(message);
             }
             // An answer that comes twice finds its request answered; attempts are counted.
             Step::Repeat => {
@@ -293,7 +311,9 @@ impl World {
         node.is_wiped = true;
         node.wipes += 1;
         // What it had proposed would be judged by a log that is gone.
-        self.messages.retain(|message| !matches!(message, Message::Alter { from, .. } if *from == id));
+        let is_its = |message: &Message| matches!(message, Message::Alter { from, .. } if *from == id);
+        self.messages.retain(|message| !is_its(message));
+        self.held.retain(|message| !is_its(message));
         self.saw("disk wiped");
     }
 
@@ -362,6 +382,8 @@ impl World {
     /// Nothing fails any more: all replicas must become equal, and writes must be answered.
     fn heal(&mut self) {
         self.isolated.clear();
+        let held = std::mem::take(&mut self.held);
+        self.messages.extend(held);
         for round in 0..ROUNDS_MAX {
             self.round();
             if self.has_converged() {

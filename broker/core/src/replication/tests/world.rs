@@ -27,7 +27,7 @@ pub enum Bug {
     SkipLeaderEpochStart,
     /// A proposed shrink counts before it is committed.
     TrustShrink,
-    /// Proposals leave the broker epochs out, and the controller lets them pass.
+    /// Fetches and proposals may leave the broker epoch out, as Kafka allows.
     AllowUnknownBrokerEpoch,
     /// A new follower cuts to its high watermark, as Kafka did before KIP-101.
     TruncateToHighWatermark,
@@ -43,19 +43,20 @@ pub enum Bug {
     LateAttempts,
 }
 
-/// All of them but `None`.
-pub const BUGS: [Bug; 10] = [
-    Bug::AckBeforeDurable,
-    Bug::SkipLeaderEpochStart,
-    Bug::TrustShrink,
-    Bug::AllowUnknownBrokerEpoch,
-    Bug::TruncateToHighWatermark,
-    Bug::TrustOldSyncs,
-    Bug::ReportBeforeAgreement,
-    Bug::TrustDeletedEpochs,
-    Bug::ForgetUnanswered,
-    Bug::LateAttempts,
+/// Bugs and the seeds within which each must be caught.
+pub const BUGS: [(Bug, u64); 8] = [
+    (Bug::AckBeforeDurable, 50),
+    (Bug::SkipLeaderEpochStart, 200),
+    (Bug::TrustShrink, 50),
+    (Bug::AllowUnknownBrokerEpoch, 500),
+    (Bug::TruncateToHighWatermark, 50),
+    (Bug::ReportBeforeAgreement, 5_000),
+    (Bug::TrustDeletedEpochs, 5_000),
+    (Bug::ForgetUnanswered, 500),
 ];
+
+/// Bugs that need a rare chain of events: for a run of its own.
+pub const RARE_BUGS: [(Bug, u64); 2] = [(Bug::TrustOldSyncs, 20_000), (Bug::LateAttempts, 20_000)];
 
 /// A proposal without an answer is given up after so long.
 const ALTER_TIMEOUT: Duration = Duration::from_millis(200);
@@ -79,6 +80,8 @@ pub struct World {
     pub nodes: BTreeMap<BrokerId, Node>,
     pub controller: Controller,
     pub messages: Vec<Message>,
+    /// Messages that are somewhere for a long time.
+    pub held: Vec<Message>,
     /// Nodes that no message reaches or leaves.
     pub isolated: BTreeSet<BrokerId>,
     /// What was ever below a leader's high watermark, and the hash of everything before each offset.
@@ -88,6 +91,8 @@ pub struct World {
     pub acknowledged: BTreeMap<u64, Offset>,
     pub leaders: BTreeMap<i32, BrokerId>,
     pub values: u64,
+    /// How often of a hundred times the oldest message comes first; each seed has its network.
+    pub order_percent: usize,
     /// Counts what happened, to see that everything does.
     pub seen: BTreeMap<&'static str, u64>,
     /// Every step is printed: for finding out what a seed does.
@@ -100,6 +105,7 @@ impl World {
         let brokers = rng.between(3, 5) as i32;
         let replicas = rng.between(3, i64::from(brokers)) as i32;
         let min_insync_replicas = [1, 2, 2, 2, 3][rng.below(5)];
+        let order_percent = [20, 60, 95][rng.below(3)];
         let mut controller = Controller::new(brokers, replicas, min_insync_replicas);
         controller.allows_unknown_epoch = bug == Bug::AllowUnknownBrokerEpoch;
         controller.allows_late_attempts = bug == Bug::LateAttempts;
@@ -110,12 +116,14 @@ impl World {
             nodes: (1..=brokers).map(|id| (id, Node::new(id))).collect(),
             controller,
             messages: Vec::new(),
+            held: Vec::new(),
             isolated: BTreeSet::new(),
             committed: Vec::new(),
             committed_hashes: vec![0],
             acknowledged: BTreeMap::new(),
             leaders: BTreeMap::new(),
             values: 0,
+            order_percent,
             seen: BTreeMap::new(),
             is_traced: false,
         };
@@ -291,10 +299,6 @@ impl World {
             node.attempts += 1;
             let attempt = node.attempts;
             node.sent = Some(Sent { attempt, proposal: proposal.clone(), at: now });
-            let mut proposal = proposal;
-            if bug == Bug::AllowUnknownBrokerEpoch {
-                proposal.isr.iter_mut().for_each(|(_, epoch)| *epoch = -1);
-            }
             self.send(Message::Alter { from: id, broker_epoch, attempt, proposal });
         }
         self.note_commits(id);
