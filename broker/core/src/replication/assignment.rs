@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidemark_protocol::types::{BrokerId, LeaderEpoch};
 
-use super::replica::FlushRule;
+use super::replica::{FlushRule, Follower};
 
 /// The ISR is too small for what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,5 +50,19 @@ impl Assignment {
         let Assignment { leader, isr, replicas, .. } = self;
         assert!(isr.contains(leader), "leader {leader} is not in the ISR {isr:?}");
         assert!(isr.iter().all(|member| replicas.contains(member)), "ISR {isr:?} not within {replicas:?}");
+    }
+
+    /// The followers with what is already known of them.
+    pub(super) fn followers(
+        &self,
+        mut known: BTreeMap<BrokerId, Follower>,
+        now: Duration,
+    ) -> BTreeMap<BrokerId, Follower> {
+        let others = self.replicas.iter().filter(|replica| **replica != self.leader);
+        let follower = |replica: &BrokerId| {
+            let new = || Follower::new(self.isr.contains(replica), now);
+            (*replica, known.remove(replica).unwrap_or_else(new))
+        };
+        others.map(follower).collect()
     }
 }

@@ -49,7 +49,7 @@ impl LeaderState {
         now: Now,
     ) -> LeaderState {
         assignment.check();
-        let followers = followers_of(&assignment, BTreeMap::new(), now.mono);
+        let followers = assignment.followers(BTreeMap::new(), now.mono);
         let mut state = LeaderState {
             replicas: assignment.replicas.len(),
             min_insync_replicas: assignment.min_insync_replicas,
@@ -165,7 +165,7 @@ impl LeaderState {
             return Err(FetchRefused::StaleBrokerEpoch { replica, asked: fetch.broker_epoch, known });
         }
         follower.on_fetch(&fetch, leader_end, self.flush, now);
-        Ok(self.advance_at(now))
+        Ok(self.on_tick(now))
     }
 
     /// A follower's sync has finished. Returns the high watermark if it moved; news of strangers, of other leader
@@ -181,7 +181,7 @@ impl LeaderState {
         }
         let leader_end = self.local.append_end;
         let is_known = self.followers.get_mut(&replica)?.on_durable(&durable, leader_end, self.flush, now);
-        if is_known { self.advance_at(now) } else { None }
+        if is_known { self.on_tick(now) } else { None }
     }
 
     /// The controller changed the ISR or the replicas, the metadata what they say of brokers, or the topic its
@@ -191,7 +191,7 @@ impl LeaderState {
         assert_eq!(assignment.leader_epoch, self.isr.leader_epoch, "another epoch is another state");
         assignment.check();
         if assignment.partition_epoch >= self.isr.partition_epoch {
-            self.followers = followers_of(&assignment, std::mem::take(&mut self.followers), self.now);
+            self.followers = assignment.followers(std::mem::take(&mut self.followers), self.now);
             self.replicas = assignment.replicas.len();
         }
         if assignment.partition_epoch > self.isr.partition_epoch {
@@ -243,7 +243,8 @@ impl LeaderState {
     /// Time has passed: a replica the high watermark waited for may have fallen behind. Returns the high watermark if it
     /// moved; a [`proposal`](LeaderState::proposal) may be due.
     pub fn on_tick(&mut self, now: Now) -> Option<Offset> {
-        self.advance_at(now)
+        self.now = self.now.max(now.mono);
+        self.advance()
     }
 
     fn sight(&self) -> Sight {
@@ -254,11 +255,6 @@ impl LeaderState {
             rule: self.flush,
             now: self.now,
         }
-    }
-
-    fn advance_at(&mut self, now: Now) -> Option<Offset> {
-        self.now = self.now.max(now.mono);
-        self.advance()
     }
 
     /// Moves the high watermark to the smallest end of the maximal ISR and of those about to join, if the ISR is large
@@ -296,20 +292,6 @@ impl LeaderState {
         self.isr.trust_proposal();
         self.advance()
     }
-}
-
-/// The followers of an assignment with what is already known of them.
-fn followers_of(
-    assignment: &Assignment,
-    mut known: BTreeMap<BrokerId, Follower>,
-    now: Duration,
-) -> BTreeMap<BrokerId, Follower> {
-    let others = assignment.replicas.iter().filter(|replica| **replica != assignment.leader);
-    let follower = |replica: &BrokerId| {
-        let new = || Follower::new(assignment.isr.contains(replica), now);
-        (*replica, known.remove(replica).unwrap_or_else(new))
-    };
-    others.map(follower).collect()
 }
 
 #[cfg(test)]

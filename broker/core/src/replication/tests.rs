@@ -10,15 +10,19 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod bugs;
 mod chance;
 mod checks;
 mod controller;
+mod faults;
+mod heal;
 mod log;
 mod node;
 mod steps;
 mod world;
 
-use world::{BUGS, Bug, RARE_BUGS, World};
+use bugs::{BUGS, Bug, RARE_BUGS};
+use world::World;
 
 /// Enough to take seconds in a debug build.
 const SEEDS_DEFAULT: u64 = 2_000;

@@ -2,10 +2,11 @@
 
 use tidemark_protocol::types::{BrokerId, Offset};
 
+use super::bugs::Bug;
 use super::controller::Controller;
 use super::log::hash;
 use super::node::Role;
-use super::world::{Bug, World};
+use super::world::World;
 use crate::replication::epochs::EpochLog;
 
 impl World {

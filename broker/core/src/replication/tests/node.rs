@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, Now, Offset};
 
+use super::bugs::Bug;
 use super::controller::Image;
 use super::log::{MemoryLog, Record};
-use super::world::Bug;
 use crate::replication::assignment::Assignment;
 use crate::replication::epochs::{Agreement, EpochLog, FetchPosition, compare};
 use crate::replication::follower::{FetchAnswer, FollowerState, FollowerStep};

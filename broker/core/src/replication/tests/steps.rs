@@ -1,4 +1,4 @@
-//! What a seed makes happen: work, faults, and in the end a healed cluster that must converge.
+//! What a seed makes happen, step by step.
 
 use std::time::Duration;
 
@@ -6,12 +6,10 @@ use tidemark_protocol::types::BrokerId;
 
 use super::chance::Rng;
 use super::node::{Node, Role};
-use super::world::{Bug, Message, World};
+use super::world::{Message, World};
 use crate::replication::epochs::EpochLog;
 
 const STEPS: usize = 500;
-/// Of a healed cluster: each round brings every message and every sync.
-const ROUNDS_MAX: usize = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -162,7 +160,7 @@ impl World {
         self.nodes.values().filter(fits).map(|node| node.id).collect()
     }
 
-    fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let nodes = self.nodes.values().map(|node| {
             let role = match &node.role {
                 _ if !node.is_up => "down".to_owned(),
@@ -201,7 +199,7 @@ impl World {
         self.sync_to(id, end);
     }
 
-    fn sync_to(&mut self, id: BrokerId, end: i64) {
+    pub fn sync_to(&mut self, id: BrokerId, end: i64) {
         let bug = self.bug;
         let node = self.node(id);
         node.log.sync(end);
@@ -213,7 +211,7 @@ impl World {
         }
     }
 
-    fn fetch(&mut self, id: BrokerId) {
+    pub fn fetch(&mut self, id: BrokerId) {
         if !self.nodes[&id].is_up {
             return;
         }
@@ -261,200 +259,5 @@ impl World {
         let index =
             if is_newest { newest } else { self.rng.between(applied as i64 + 1, newest as i64) as usize };
         self.apply(id, index);
-    }
-
-    /// Changes the controller's mind, unless nobody but wiped disks would be left.
-    fn change(&mut self, change: impl FnOnce(&mut super::controller::Controller)) -> bool {
-        let mut after = self.controller.clone();
-        change(&mut after);
-        if self.is_stranded(&after) {
-            return false;
-        }
-        if after.elected_from_elr {
-            self.saw("elected from the ELR");
-        }
-        if after.now.partition.isr.is_empty() {
-            self.saw("nobody in sync");
-        }
-        self.controller = after;
-        true
-    }
-
-    fn crash(&mut self, id: BrokerId) {
-        if !self.nodes[&id].is_up {
-            return;
-        }
-        let World { nodes, rng, .. } = self;
-        let node = nodes.get_mut(&id).unwrap();
-        node.stop();
-        let is_lossy = node.log.crash(rng);
-        // What is known to be committed is written down now and then.
-        let known = node.high_watermark.min(node.log.log_end());
-        node.high_watermark = rng.between(node.log.log_start(), known);
-        if is_lossy {
-            self.saw("crash loses records");
-        }
-    }
-
-    fn wipe(&mut self, id: BrokerId) {
-        let others = |other: BrokerId| other != id && !self.nodes[&other].is_wiped;
-        if !self.controller.now.candidates().any(others) {
-            return;
-        }
-        self.crash(id);
-        let node = self.node(id);
-        if node.is_up {
-            return;
-        }
-        node.log.restart(0, 0);
-        node.high_watermark = 0;
-        node.is_wiped = true;
-        node.wipes += 1;
-        // What it had proposed would be judged by a log that is gone.
-        let is_its = |message: &Message| matches!(message, Message::Alter { from, .. } if *from == id);
-        self.messages.retain(|message| !is_its(message));
-        self.held.retain(|message| !is_its(message));
-        self.saw("disk wiped");
-    }
-
-    fn restart(&mut self, id: BrokerId) {
-        if self.nodes[&id].is_up {
-            return;
-        }
-        let is_wiped = self.nodes[&id].is_wiped;
-        let mut epoch = 0;
-        if self.change(|controller| epoch = controller.register(id, is_wiped)) {
-            let node = self.node(id);
-            node.broker_epoch = epoch;
-            node.is_up = true;
-            node.is_wiped = false;
-        }
-    }
-
-    /// A session ends, rightly or not.
-    fn expire(&mut self, id: BrokerId) {
-        if !self.controller.now.brokers[&id].is_fenced {
-            self.change(|controller| controller.fence(id));
-        }
-    }
-
-    fn unfence(&mut self, id: BrokerId) {
-        let node = &self.nodes[&id];
-        let broker = self.controller.now.brokers[&id];
-        let knows_itself = self.controller.images[node.applied].brokers[&id].epoch == node.broker_epoch;
-        if node.is_up && broker.is_fenced && broker.epoch == node.broker_epoch && knows_itself {
-            self.change(|controller| controller.unfence(id));
-        }
-    }
-
-    fn move_leader(&mut self) {
-        let partition = &self.controller.now.partition;
-        let is_other = |id: &BrokerId| {
-            let broker = self.controller.now.brokers[id];
-            *id != partition.leader && !broker.is_fenced && !broker.is_stopping
-        };
-        let others: Vec<BrokerId> = partition.isr.iter().copied().filter(is_other).collect();
-        if let Some(to) = self.rng.pick(&others) {
-            self.change(|controller| controller.move_leader(to));
-        }
-    }
-
-    fn delete_records(&mut self, id: BrokerId) {
-        let World { nodes, rng, .. } = self;
-        let node = nodes.get_mut(&id).unwrap();
-        let start = rng.between(node.log.log_start(), node.high_watermark);
-        if let Some(leader) = node.leader() {
-            leader.on_log_start(start);
-            node.log.advance_start(start);
-        }
-    }
-
-    fn remove_replica(&mut self, id: BrokerId) {
-        let partition = &self.controller.now.partition;
-        let is_other = partition.replicas.contains(&id) && partition.leader >= 0 && partition.leader != id;
-        let in_sync = partition.isr.iter().filter(|member| **member != id).count();
-        if is_other && partition.replicas.len() > 3 && in_sync >= self.controller.required_isr() {
-            self.change(|controller| controller.remove_replica(id));
-            self.saw("replica removed");
-        }
-    }
-
-    /// Nothing fails any more: all replicas must become equal, and writes must be answered.
-    fn heal(&mut self) {
-        self.isolated.clear();
-        let held = std::mem::take(&mut self.held);
-        self.messages.extend(held);
-        for round in 0..ROUNDS_MAX {
-            self.round();
-            if self.has_converged() {
-                if self.is_traced {
-                    println!("converged after {round} rounds");
-                }
-                self.check_logs();
-                return self.serve();
-            }
-        }
-        panic!("liveness: not converged after {ROUNDS_MAX} rounds: {}", self.summary());
-    }
-
-    fn round(&mut self) {
-        for id in self.ids() {
-            self.restart(id);
-            if self.controller.now.brokers[&id].is_stopping {
-                self.crash(id);
-                self.restart(id);
-            }
-            let newest = self.controller.images.len() - 1;
-            if self.nodes[&id].applied < newest {
-                self.apply(id, newest);
-            }
-            self.unfence(id);
-            self.fetch(id);
-            let end = self.nodes[&id].log.log_end();
-            if self.nodes[&id].is_up && !self.nodes[&id].log.is_durable() {
-                self.sync_to(id, end);
-            }
-        }
-        for message in std::mem::take(&mut self.messages) {
-            self.deliver(message);
-            self.check();
-        }
-        self.wait(Duration::from_millis(20));
-        self.check();
-    }
-
-    fn has_converged(&self) -> bool {
-        let partition = &self.controller.now.partition;
-        let Some(leader) = self.nodes.get(&partition.leader) else { return false };
-        let end = leader.log.log_end();
-        partition.isr.len() == partition.replicas.len()
-            && partition.replicas.iter().all(|id| {
-                let node = &self.nodes[id];
-                node.high_watermark == end
-                    && node.log.is_durable()
-                    && node.log.hash_before(end) == leader.log.hash_before(end)
-                    && node.log.log_end() == end
-            })
-            && matches!(&leader.role, Role::Leader(state) if state.leader_epoch() == partition.leader_epoch
-                && state.isr().len() == partition.isr.len())
-    }
-
-    fn serve(&mut self) {
-        assert!(self.bug != Bug::None || self.acknowledged.keys().all(|value| *value <= self.values));
-        for (value, offset) in &self.acknowledged {
-            let record = self.committed[*offset as usize];
-            assert_eq!(record.value, *value, "an acknowledged record is gone from {offset}");
-        }
-        let leader = self.controller.now.partition.leader;
-        self.produce(leader);
-        let value = self.values;
-        for _ in 0..20 {
-            self.round();
-        }
-        assert!(
-            self.acknowledged.contains_key(&value),
-            "liveness: a write is not answered: {}",
-            self.summary()
-        );
     }
 }
