@@ -54,10 +54,17 @@ impl LeaderEpochCache {
         if self.entries.last().is_some_and(|last| last.epoch == epoch && last.start <= start) {
             return false;
         }
-        while self.entries.last().is_some_and(|last| last.epoch >= epoch || last.start >= start) {
+        // Below an epoch without records that goes may be this very epoch: a follower that led for a moment receives
+        // what the epoch before had written.
+        let contradicts = |last: &EpochEntry| {
+            last.epoch > epoch || last.start > start || (last.epoch < epoch && last.start == start)
+        };
+        while self.entries.last().is_some_and(contradicts) {
             self.entries.pop();
         }
-        self.entries.push(EpochEntry { epoch, start });
+        if self.entries.last().is_none_or(|last| last.epoch != epoch) {
+            self.entries.push(EpochEntry { epoch, start });
+        }
         self.dirty = true;
         true
     }

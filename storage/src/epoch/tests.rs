@@ -41,6 +41,11 @@ fn an_epoch_without_records_gives_way() {
 }
 
 #[test]
+fn an_epoch_that_goes_on_after_one_without_records_keeps_its_start() {
+    assert_eq!(pairs(&cache(&[(1, 0), (3, 10), (1, 10)])), [(1, 0)]);
+}
+
+#[test]
 fn a_lower_start_of_the_latest_epoch_wins() {
     assert_eq!(pairs(&cache(&[(1, 0), (2, 9), (2, 5)])), [(1, 0), (2, 5)]);
 }
