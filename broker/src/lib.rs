@@ -7,6 +7,9 @@
 pub mod clock;
 pub mod loggers;
 pub mod runtime;
+pub mod transport;
+
+pub mod peer;
 
 pub mod controller;
 pub mod data_dir;
@@ -20,4 +23,3 @@ pub mod broker;
 pub mod config;
 pub mod server;
 pub mod telemetry;
-pub mod transport;

@@ -40,6 +40,14 @@ pub async fn address_of(host: &str) -> Option<IpAddr> {
     found.map(|address| address.ip())
 }
 
+/// Connects to `host:port`, with what [`prepare`] sets.
+#[allow(clippy::disallowed_methods, reason = "this file owns the sockets")]
+pub async fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
 /// Sets what every accepted connection wants: answers leave at once, dead peers are noticed.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;

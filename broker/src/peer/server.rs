@@ -1,0 +1,180 @@
+//! [`PeerListener`]: answers the calls of other nodes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::call::{self, Call, Message};
+use super::frame::{ANSWER, Frame, FrameReader, Outgoing, REFUSED, UNANSWERED};
+use super::hello::{Caller, Hello, Myself};
+use crate::transport::{self, BoundPort};
+
+/// Calls of one connection in work: past it the connection is not read. A node has a few at a time.
+const IN_WORK_MAX: usize = 1024;
+/// Connections the kernel queues while we accept.
+const BACKLOG: i32 = 128;
+
+type Handler =
+    Box<dyn Fn(Arc<Session>, Bytes) -> BoxFuture<'static, Result<Vec<Bytes>, String>> + Send + Sync>;
+
+/// What this node answers, by kind of call.
+#[derive(Default)]
+pub struct Services {
+    handlers: BTreeMap<u8, Handler>,
+}
+
+/// One connection as handlers see it.
+pub struct Session {
+    /// Who calls.
+    pub caller: Caller,
+    /// What a handler keeps for this connection, such as the fetch session of a follower.
+    pub state: std::sync::Mutex<Option<Box<dyn std::any::Any + Send>>>,
+}
+
+impl Services {
+    /// Answers the calls `C` with `handler`. An error text goes to the caller as it is.
+    pub fn serve<C, F>(&mut self, handler: impl Fn(Arc<Session>, Message<C>) -> F + Send + Sync + 'static)
+    where
+        C: Call,
+        F: Future<Output = Result<Message<C::Answer>, String>> + Send + 'static,
+    {
+        let taken = self.handlers.insert(
+            C::KIND,
+            Box::new(move |session, body| match call::decode::<C>(&body) {
+                Ok(message) => {
+                    let answer = handler(session, message);
+                    Box::pin(async move { answer.await.map(call::encode) })
+                }
+                Err(error) => Box::pin(std::future::ready(Err(format!("{}: {error}", C::NAME)))),
+            }),
+        );
+        assert!(taken.is_none(), "two services of kind {} ({})", C::KIND, C::NAME);
+    }
+}
+
+/// The port, open.
+pub struct PeerListener {
+    socket: TcpListener,
+    me: Arc<ArcSwap<Myself>>,
+    services: Arc<Services>,
+}
+
+impl PeerListener {
+    /// Opens the port. It introduces itself as `me`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn open(port: BoundPort, me: Arc<ArcSwap<Myself>>, services: Services) -> io::Result<PeerListener> {
+        Ok(PeerListener { socket: port.listen(BACKLOG)?, me, services: Arc::new(services) })
+    }
+
+    /// Serves until told to stop; connections end with it.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return,
+                Some(_) = connections.join_next() => {}
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, address)) => {
+                        let connection = Connection { me: Arc::clone(&self.me), services: Arc::clone(&self.services) };
+                        connections.spawn(async move {
+                            if let Err(error) = connection.serve(stream).await {
+                                tracing::debug!(%address, %error, "the connection of a node ended");
+                            }
+                        });
+                    }
+                    // Out of descriptors, mostly: others may be given back while we look at the next.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection of a node was not accepted");
+                        tokio::task::yield_now().await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Returns once the node stops; also when whoever would say so is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+struct Connection {
+    me: Arc<ArcSwap<Myself>>,
+    services: Arc<Services>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) -> io::Result<()> {
+        transport::prepare(&stream)?;
+        let (mut reads, mut writes) = stream.into_split();
+        let mut frames = FrameReader::default();
+        let Some(first) = frames.next(&mut reads).await? else { return Ok(()) };
+        let session = match self.greet(&first) {
+            Ok((session, answer)) => {
+                answer.write(&mut writes).await?;
+                session
+            }
+            Err(why) => {
+                let text = Bytes::from(why.clone());
+                Outgoing::new(REFUSED, first.number, vec![text]).write(&mut writes).await?;
+                return Err(io::Error::other(why));
+            }
+        };
+        let mut answers = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(answer) = answers.next() => {
+                    let answer: Option<Outgoing> = answer;
+                    if let Some(answer) = answer {
+                        answer.write(&mut writes).await?;
+                    }
+                }
+                frame = frames.next(&mut reads), if answers.len() < IN_WORK_MAX => {
+                    let Some(frame) = frame? else { return Ok(()) };
+                    answers.push(self.answer(&session, frame));
+                }
+            }
+        }
+    }
+
+    fn greet(&self, first: &Frame) -> Result<(Arc<Session>, Outgoing), String> {
+        let me = self.me.load_full();
+        if first.kind != Hello::KIND {
+            return Err("the first frame is no hello".to_owned());
+        }
+        let hello = call::decode::<Hello>(&first.body).map_err(|error| error.to_string())?.head;
+        if let Some(objection) = me.objection(&hello) {
+            return Err(objection);
+        }
+        let answer = Outgoing::new(ANSWER, first.number, call::encode(Message::from((*me).clone())));
+        Ok((Arc::new(Session { caller: hello.from, state: std::sync::Mutex::default() }), answer))
+    }
+
+    fn answer(&self, session: &Arc<Session>, frame: Frame) -> impl Future<Output = Option<Outgoing>> + use<> {
+        let Frame { kind, number, body } = frame;
+        let answer = match self.services.handlers.get(&kind) {
+            Some(handler) => handler(Arc::clone(session), body),
+            None => Box::pin(std::future::ready(Err(format!("calls of kind {kind} are not known here")))),
+        };
+        async move {
+            let answer = answer.await;
+            (number != UNANSWERED).then(|| match answer {
+                Ok(parts) => Outgoing::new(ANSWER, number, parts),
+                Err(why) => Outgoing::new(REFUSED, number, vec![Bytes::from(why)]),
+            })
+        }
+    }
+}
