@@ -21,10 +21,11 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::NodeConfig;
-use crate::controller::{self, Controller, Registration};
+use crate::controller::{self, Controller, Peers};
 use crate::coordinator::group::{GroupShards, GroupShardsOptions};
-use crate::data_dir::{DataDir, DataDirError, Fresh};
-use crate::replica::{self, ReplicaManager, ReplicaOptions};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::replica::fetcher::{self, Followed};
+use crate::replica::{self, ReplicaManager, ReplicaOptions, isr_proposer};
 use crate::runtime::{RuntimeConfig, Runtimes, raise_file_limit};
 use crate::server::budget::RequestBudget;
 use crate::server::connection_limits::ConnectionLimits;
@@ -37,6 +38,12 @@ use crate::server::{Ctx, listener};
 use crate::telemetry::{Admin, Health, NodeSources, Phase};
 use crate::transport::{self, BoundPort};
 
+mod join;
+mod life;
+
+use join::Place;
+use life::Life;
+
 /// How long a stopping broker may take to flush and close its partitions.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(8);
 
@@ -47,6 +54,8 @@ pub struct Addresses {
     pub listeners: Vec<(String, SocketAddr)>,
     /// The admin port.
     pub admin: Option<SocketAddr>,
+    /// The port for other nodes.
+    pub peer: Option<SocketAddr>,
 }
 
 /// Why a broker did not start.
@@ -90,6 +99,7 @@ pub struct Broker {
     data_dir: DataDir,
     stop: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
+    life: Life,
     listeners: JoinSet<()>,
     background: Vec<JoinHandle<()>>,
 }
@@ -98,33 +108,30 @@ pub struct Broker {
 struct Ports {
     listeners: Vec<(String, SocketAddr, BoundPort)>,
     admin: Option<(SocketAddr, BoundPort)>,
+    /// Opened before the others: nodes that look for their cluster must be able to ask.
+    peer: Option<SocketAddr>,
+    unopened_peer: Option<BoundPort>,
 }
 
 impl Broker {
     /// Starts a broker; when this returns, clients are served.
     pub async fn start(config: &NodeConfig, disk: Arc<dyn Disk>, clock: Clock) -> Result<Broker, StartError> {
         raise_file_limit();
-        let fresh = Fresh { cluster_id: fresh_cluster_id(config), directory_id: Uuid::new_v4() };
-        let data_dir =
-            DataDir::open(&disk, &config.data_dir, config.node_id, config.cluster_id.as_deref(), &fresh)?;
-        let ports = Ports::bind(config)?;
-        let controller = Controller::start(controller::StartOptions {
-            disk: Arc::clone(&disk),
-            data_dir: config.data_dir.clone(),
-            identity: data_dir.identity().clone(),
-            incarnation: Uuid::new_v4(),
-        })
-        .await?;
+        let mut ports = Ports::bind(config)?;
+        let (stop, stopping) = watch::channel(false);
+        let Place { data_dir, peers, controller } =
+            join::take_place(config, &mut ports, &disk, &clock, &stopping).await?;
         let handle = controller.handle();
-        register(config, &data_dir, &handle, &ports).await?;
-
         let registry = Registry::new();
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
         let runtimes = start_runtimes(config, &settings.load())?;
         let log = log_context(config, &disk, &settings.load());
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
+        // From here on it may be asked to lead.
+        let (life, beat) = Life::begin(config.node_id, &controller);
         let groups = start_groups(config, &clock, &handle, &replicas);
+        let replication = start_replication(config, &handle, &replicas, &peers);
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let quotas = start_quotas(&settings.load(), &clock, &registry, &handle).await?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
@@ -146,7 +153,6 @@ impl Broker {
             metrics,
             settings: Arc::clone(&settings),
         });
-        let (stop, stopping) = watch::channel(false);
         let (phase, phases) = watch::channel(Phase::Starting);
         let admin = admin(&ctx, registry, log, phases);
         let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
@@ -161,12 +167,16 @@ impl Broker {
             stop,
             phase,
             listeners: JoinSet::new(),
+            life,
             background: vec![
+                beat,
                 tokio::spawn(follow),
                 tokio::spawn(groups.follow()),
                 tokio::spawn(quotas.follow(handle.watch())),
             ],
         };
+        broker.background.extend(replication);
+        broker.life.until_unfenced().await;
         broker.open(ports, &ctx, admin, &stopping)?;
         Ok(broker)
     }
@@ -212,9 +222,10 @@ impl Broker {
     /// Stops: no new connections, answers in the making leave, partitions are flushed and closed, the directory is
     /// marked clean.
     pub async fn stop(mut self) {
+        self.phase.send_replace(Phase::Stopping);
+        self.life.hand_over().await;
         // The receivers may all be gone already; then there is nobody left to tell.
         let _ = self.stop.send(true);
-        self.phase.send_replace(Phase::Stopping);
         // Joins that wait for a rebalance would hold their connections open for minutes.
         self.groups.stop();
         while self.listeners.join_next().await.is_some() {}
@@ -247,13 +258,21 @@ impl Ports {
             listeners.push((listener.name.clone(), bound, port));
         }
         let admin = config.admin.map(|address| bind("admin".to_owned(), address)).transpose()?;
-        Ok(Ports { listeners, admin })
+        let peer = config.peer.map(|address| match bind("peer".to_owned(), address) {
+            // Several nodes on one machine, none of which anybody wants to reach.
+            Err(_) if config.peer_is_default => bind("peer".to_owned(), SocketAddr::new(address.ip(), 0)),
+            bound => bound,
+        });
+        let peer = peer.transpose()?;
+        let (peer, unopened_peer) = peer.unzip();
+        Ok(Ports { listeners, admin, peer, unopened_peer })
     }
 
     fn addresses(&self) -> Addresses {
         Addresses {
             listeners: self.listeners.iter().map(|(name, address, _)| (name.clone(), *address)).collect(),
             admin: self.admin.as_ref().map(|(address, _)| *address),
+            peer: self.peer,
         }
     }
 
@@ -394,24 +413,20 @@ fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Rece
     Admin { registry, sources, health }
 }
 
-async fn register(
+/// Fetches from leaders, serves followers, and proposes ISRs.
+fn start_replication(
     config: &NodeConfig,
-    data_dir: &DataDir,
     controller: &controller::ControllerHandle,
-    ports: &Ports,
-) -> Result<(), StartError> {
-    let registration = Registration {
-        id: config.node_id,
-        rack: config.rack.clone(),
-        endpoints: ports.endpoints(config),
-        directories: vec![data_dir.identity().directory_id],
-        statics: config.kafka.statics().as_ref().clone(),
-    };
-    match controller.register_broker(registration).await {
-        Ok(Ok(_epoch)) => Ok(()),
-        Ok(Err(failure)) => Err(StartError::Registration(failure.message)),
-        Err(error) => Err(StartError::Registration(error.to_string())),
-    }
+    replicas: &Arc<ReplicaManager>,
+    peers: &Peers,
+) -> Vec<JoinHandle<()>> {
+    replica::serving::serve(&peers.services, replicas);
+    let followed =
+        Followed { me: config.node_id, images: controller.watch(), clients: peers.clients.clone() };
+    vec![
+        tokio::spawn(fetcher::run(replicas.outlet(), followed)),
+        tokio::spawn(isr_proposer::run(Arc::clone(replicas), controller.clone(), config.node_id)),
+    ]
 }
 
 /// What the node reports of itself under Kafka's names.

@@ -29,6 +29,14 @@ pub struct NodeConfig {
     pub listeners: Vec<ListenerConfig>,
     /// `admin.bind`; `None` for `off`.
     pub admin: Option<SocketAddr>,
+    /// `peer.bind`; `None` for `off`.
+    pub peer: Option<SocketAddr>,
+    /// Whether nobody said where to bind: a port that is taken is then replaced by a free one.
+    pub peer_is_default: bool,
+    /// `peer.advertise`; the bound address when not set.
+    pub peer_advertise: Option<String>,
+    /// `cluster.seeds`, in their order.
+    pub seeds: Vec<String>,
     /// `log.format`.
     pub log_format: LogFormat,
     /// `log.filter`.
@@ -75,7 +83,11 @@ impl NodeConfig {
             rack: reader.optional("node.rack"),
             cluster_id: reader.cluster_id(),
             listeners: reader.listeners(),
-            admin: reader.admin(),
+            admin: reader.port("admin.bind"),
+            peer: reader.port("peer.bind"),
+            peer_is_default: reader.is_default("peer.bind"),
+            peer_advertise: reader.host_port("peer.advertise"),
+            seeds: reader.seeds(),
             log_format: match reader.one_of("log.format", &["text", "json"]).as_str() {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Text,

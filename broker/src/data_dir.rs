@@ -29,10 +29,10 @@ pub const META_FILE: &str = "meta.toml";
 const META_VERSION: u32 = 1;
 /// Held by the process that uses the directory; its text is that process's id.
 const LOCK_FILE: &str = ".lock";
-/// What a file system puts into an empty volume by itself.
-const LOST_AND_FOUND: &str = "lost+found";
+/// What a file system puts into an empty volume by itself, and what `tidemark dev` leaves there before the first start.
+const NOT_DATA: [&str; 3] = ["lost+found", "tidemark.toml", "pid"];
 /// Id of the voter that forms the quorum; later ones come from positions in the committed log.
-const FIRST_RAFT_ID: u64 = 1;
+pub const FIRST_RAFT_ID: u64 = 1;
 /// The identity is a handful of lines; anything longer is not one.
 const META_BYTES_MAX: u64 = 16 * 1024;
 
@@ -56,6 +56,8 @@ pub struct Fresh {
     pub cluster_id: Uuid,
     /// The directory's id.
     pub directory_id: Uuid,
+    /// The node's id among the voters, given by the cluster it joins; without one it is the first.
+    pub raft_id: Option<u64>,
 }
 
 /// Why a data directory cannot be used.
@@ -132,12 +134,27 @@ pub struct DataDir {
     _lock: DirLock,
 }
 
-impl DataDir {
-    /// Locks the directory at `path`, formats it if it is empty, and checks that it is `node_id`'s and, when `cluster_id` is
-    /// given, that cluster's.
+/// A data directory that this process holds, whoever's it is.
+#[derive(Debug)]
+pub struct HeldDir {
+    path: PathBuf,
+    lock: DirLock,
+    identity: Option<Identity>,
+}
+
+impl HeldDir {
+    /// Whose it is; `None` while it is not formatted.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Formats the directory if it is new, and checks that it is `node_id`'s and, when `cluster_id` is given, that cluster's.
+    ///
+    /// # Errors
+    /// When it is another's, or cannot be written.
     pub fn open(
+        self,
         disk: &Arc<dyn Disk>,
-        path: &Path,
         node_id: BrokerId,
         cluster_id: Option<&str>,
         fresh: &Fresh,
@@ -145,43 +162,65 @@ impl DataDir {
         if let Some(text) = cluster_id.filter(|text| TopicId::parse(text).is_none()) {
             return Err(DataDirError::BadClusterId { text: text.to_owned() });
         }
+        let HeldDir { path, lock, identity } = self;
+        let formatted = identity.is_none();
+        let identity = match identity {
+            Some(identity) => identity,
+            None => {
+                let identity = Identity {
+                    cluster_id: cluster_id.map_or_else(|| base64_uuid(fresh.cluster_id), str::to_owned),
+                    node_id,
+                    directory_id: fresh.directory_id,
+                    raft_id: fresh.raft_id.unwrap_or(FIRST_RAFT_ID),
+                };
+                format(&**disk, &path, &identity)?;
+                identity
+            }
+        };
+        // At every start: whoever was killed after a rename or after making the directory may not have come to this.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for dir in std::iter::once(path.as_path()).chain(parent) {
+            disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
+        }
+        if identity.node_id != node_id {
+            return Err(DataDirError::OtherNode { path, found: identity.node_id, asked: node_id });
+        }
+        match cluster_id {
+            Some(asked) if asked != identity.cluster_id => {
+                Err(DataDirError::OtherCluster { path, found: identity.cluster_id, asked: asked.to_owned() })
+            }
+            _ => Ok(DataDir { path, identity, formatted, _lock: lock }),
+        }
+    }
+}
+
+impl DataDir {
+    /// Locks the directory at `path`, made if it is not there, and reads whose it is.
+    ///
+    /// # Errors
+    /// When another process holds it, or what it says is damaged.
+    pub fn hold(disk: &Arc<dyn Disk>, path: &Path) -> Result<HeldDir, DataDirError> {
         if !disk.exists(path) {
             disk.create_dir_all(path).map_err(|source| io_error("make", path, source))?;
         }
         let lock = take_lock(disk, path)?;
         let meta = path.join(META_FILE);
-        let (identity, formatted) = if disk.exists(&meta) {
-            (read_identity(&**disk, &meta)?, false)
-        } else {
-            let identity = Identity {
-                cluster_id: cluster_id.map_or_else(|| base64_uuid(fresh.cluster_id), str::to_owned),
-                node_id,
-                directory_id: fresh.directory_id,
-                raft_id: FIRST_RAFT_ID,
-            };
-            format(&**disk, path, &identity)?;
-            (identity, true)
-        };
-        // At every start: whoever was killed after a rename or after making the directory may not have come to this.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        for dir in std::iter::once(path).chain(parent) {
-            disk.sync_dir(dir).map_err(|source| io_error("sync", dir, source))?;
-        }
-        if identity.node_id != node_id {
-            return Err(DataDirError::OtherNode {
-                path: path.to_owned(),
-                found: identity.node_id,
-                asked: node_id,
-            });
-        }
-        match cluster_id {
-            Some(asked) if asked != identity.cluster_id => Err(DataDirError::OtherCluster {
-                path: path.to_owned(),
-                found: identity.cluster_id,
-                asked: asked.to_owned(),
-            }),
-            _ => Ok(DataDir { path: path.to_owned(), identity, formatted, _lock: lock }),
-        }
+        let identity = disk.exists(&meta).then(|| read_identity(&**disk, &meta)).transpose()?;
+        Ok(HeldDir { path: path.to_owned(), lock, identity })
+    }
+
+    /// [`DataDir::hold`] and [`HeldDir::open`] in one, for whoever knows at once what a new directory becomes.
+    ///
+    /// # Errors
+    /// Theirs.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        node_id: BrokerId,
+        cluster_id: Option<&str>,
+        fresh: &Fresh,
+    ) -> Result<DataDir, DataDirError> {
+        DataDir::hold(disk, path)?.open(disk, node_id, cluster_id, fresh)
     }
 
     /// The directory.
@@ -240,9 +279,9 @@ fn write_pid(disk: &dyn Disk, lock_path: &Path) -> io::Result<()> {
 fn format(disk: &dyn Disk, path: &Path, identity: &Identity) -> Result<(), DataDirError> {
     let names = disk.read_dir(path).map_err(|source| io_error("list", path, source))?;
     let aside_name = format!("{META_FILE}.tmp");
-    let strange = names
-        .into_iter()
-        .find(|name| ![LOCK_FILE, LOST_AND_FOUND, aside_name.as_str()].contains(&name.as_str()));
+    let strange = names.into_iter().find(|name| {
+        ![LOCK_FILE, aside_name.as_str()].contains(&name.as_str()) && !NOT_DATA.contains(&name.as_str())
+    });
     if let Some(example) = strange {
         return Err(DataDirError::NotEmpty { path: path.to_owned(), example });
     }

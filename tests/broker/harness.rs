@@ -111,6 +111,7 @@ fn config(dir: &Path, settings: &[String]) -> NodeConfig {
     let mut layers = Layers::default();
     layers.add_set("listener.PLAINTEXT.bind=127.0.0.1:0");
     layers.add_set("admin.bind=off");
+    layers.add_set("peer.bind=off");
     layers.add_set("kafka.auto.create.topics.enable=false");
     layers.add_set("kafka.offsets.topic.num.partitions=1");
     layers.add_set("kafka.offsets.topic.replication.factor=1");

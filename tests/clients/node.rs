@@ -166,6 +166,7 @@ async fn broker_on(dir: &TempDir) -> Broker {
         ("node.data_dir", dir.path().to_str().expect("a path in UTF-8")),
         ("listener.PLAINTEXT.bind", "127.0.0.1:0"),
         ("admin.bind", "off"),
+        ("peer.bind", "off"),
         ("kafka.auto.create.topics.enable", "false"),
         ("kafka.offsets.topic.replication.factor", "1"),
         ("kafka.offsets.topic.num.partitions", "4"),

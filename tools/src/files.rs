@@ -25,6 +25,17 @@ pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text).map_err(|error| failed("write", path, &error))
 }
 
+/// Opens a file to write behind what it holds.
+pub fn append(path: &Path) -> Result<fs::File, Failure> {
+    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| failed("write", path, &error))
+}
+
+/// Makes a directory and those above it.
+pub fn make_dir(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| failed("make", path, &error))
+}
+
 /// Removes a file if it is there.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

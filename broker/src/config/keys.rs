@@ -28,6 +28,12 @@ pub const KEYS: &[Key] = &[
         "Identity given to an empty data directory; random when empty.",
     ),
     key(
+        "cluster.seeds",
+        "",
+        "host:port, host:port, …",
+        "Peer addresses of nodes to find the cluster by; the first founds it. Empty: this node founds its own.",
+    ),
+    key(
         "log.filter",
         "info",
         "tracing filter",
@@ -49,6 +55,13 @@ pub const KEYS: &[Key] = &[
     key("node.data_dir", "tidemark-data", "path", "Where this node keeps its data."),
     key("node.id", "1", "0 to 2147483647", "Id of this node, unique in the cluster, never changed."),
     key("node.rack", "", "name", "Where this node stands, for placement of replicas and reads."),
+    key("peer.advertise", "", "host:port", "Where other nodes reach this one; the bound address when empty."),
+    key(
+        "peer.bind",
+        "127.0.0.1:9093",
+        "address:port or \"off\"",
+        "Port for the other nodes of the cluster; a free one if nothing is said and this one is taken.",
+    ),
     key("threads.log", "0", "0 to 64", "Threads that write partitions; 0 chooses by the machine."),
     key("threads.network", "0", "0 to 64", "Threads that serve connections; 0 chooses by the machine."),
 ];

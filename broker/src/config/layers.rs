@@ -162,6 +162,11 @@ fn environment_key(rest: &str) -> String {
     }
 }
 
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
 /// Types values and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     layers: &'a Layers,
@@ -238,9 +243,36 @@ impl Reader<'_> {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn admin(&mut self) -> Option<SocketAddr> {
-        let (value, origin) = self.raw("admin.bind");
-        if value == "off" { None } else { self.address("admin.bind", &value, origin) }
+    /// An address to bind, or `off`.
+    pub(super) fn port(&mut self, key: &str) -> Option<SocketAddr> {
+        let (value, origin) = self.raw(key);
+        if value == "off" { None } else { self.address(key, &value, origin) }
+    }
+
+    /// Whether nothing says what this key is.
+    pub(super) fn is_default(&mut self, key: &str) -> bool {
+        self.raw(key).1 == Origin::Default
+    }
+
+    /// `host:port`, as others are told.
+    pub(super) fn host_port(&mut self, key: &str) -> Option<String> {
+        let (value, origin) = self.raw(key);
+        let value = Some(value).filter(|value| !value.is_empty())?;
+        if host_and_port(&value).is_none() {
+            self.bad(origin, key, &value, "host:port");
+        }
+        Some(value)
+    }
+
+    /// `cluster.seeds`.
+    pub(super) fn seeds(&mut self) -> Vec<String> {
+        let (value, origin) = self.raw("cluster.seeds");
+        let seeds: Vec<String> =
+            value.split(',').map(|seed| seed.trim().to_owned()).filter(|seed| !seed.is_empty()).collect();
+        for seed in seeds.iter().filter(|seed| host_and_port(seed).is_none()) {
+            self.bad(origin.clone(), "cluster.seeds", seed, "host:port");
+        }
+        seeds
     }
 
     fn address(&mut self, key: &str, value: &str, origin: Origin) -> Option<SocketAddr> {
@@ -282,8 +314,7 @@ impl Reader<'_> {
         let bind = self.address(&bind_key, &bind, origin)?;
         let (advertise_key, advertise) = value(self, "advertise");
         let advertise = advertise.filter(|(text, _)| !text.is_empty()).and_then(|(text, origin)| {
-            let parsed =
-                text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+            let parsed = host_and_port(&text);
             if parsed.is_none() {
                 self.bad(origin, &advertise_key, &text, "host:port");
             }

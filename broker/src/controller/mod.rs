@@ -11,16 +11,24 @@
 //! ```
 
 mod content;
+pub mod formation;
+mod keeper;
+pub mod liveness;
 mod log;
 mod log_store;
+mod membership;
+mod messages;
 mod network;
+mod peers;
 pub mod quorum;
 mod raft;
 mod record;
+mod service;
 mod session;
 mod snapshot;
 mod state_machine;
 mod type_config;
+mod voting;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -31,18 +39,30 @@ use std::time::Duration;
 
 use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Recovery, Reply, features};
 use tidemark_storage::disk::Disk;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::data_dir::Identity;
+use crate::peer::{CallError, Purpose};
+use liveness::Liveness;
+use network::Network;
+pub use peers::Peers;
+pub use quorum::{Members, QuorumMetrics, RaftId, Voter};
 use quorum::{Proposal, ProposeError, Quorum};
-pub use quorum::{QuorumMetrics, RaftId, Voter};
-use raft::RaftQuorum;
+pub use raft::Beginning;
+use raft::{RaftQuorum, Seat};
+use service::{Decided, NotDecided, Propose};
 
 /// Proposals of this process that are on their way at once: more only wait longer, each holding its command in memory.
 const PROPOSALS_IN_FLIGHT_MAX: usize = 1024;
 /// How long a proposal is repeated while no voter leads, before its submitter is told. Longer than an election takes.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a forwarded proposal may take before it is sent again, perhaps to another leader.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to find the leader.
+const FORWARD_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the controller of a node is made of.
 pub struct StartOptions {
@@ -54,6 +74,14 @@ pub struct StartOptions {
     pub identity: Identity,
     /// Names this run of the process; never used twice.
     pub incarnation: Uuid,
+    /// The other nodes.
+    pub peers: Peers,
+    /// What a node without metadata does first.
+    pub beginning: Beginning,
+    /// Addresses of other nodes to begin with.
+    pub seeds: Vec<String>,
+    /// Time.
+    pub clock: Clock,
 }
 
 /// Why the controller did not start.
@@ -110,13 +138,14 @@ pub enum SubmitError {
 /// Owns the quorum of this node; whoever started it shuts it down.
 pub struct Controller {
     handle: ControllerHandle,
+    liveness: Arc<Liveness>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Controller {
     /// Opens the metadata, joins or forms the quorum, and returns once the image holds everything that was ever answered.
-    /// An empty directory becomes a quorum of this one voter.
     pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
-        let StartOptions { disk, data_dir, identity, incarnation } = options;
+        let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, seeds, clock } = options;
         let dir = data_dir.join("metadata");
         let prepare = || {
             disk.create_dir_all(&dir)?;
@@ -126,17 +155,42 @@ impl Controller {
         let voter = Voter {
             broker_id: identity.node_id,
             directory_id: identity.directory_id,
-            address: String::new(),
+            address: peers.address.clone(),
         };
-        let (quorum, image) = RaftQuorum::start(&disk, &dir, identity.raft_id, voter, incarnation).await?;
+        let id = identity.raft_id;
+        let network = Network::new(id, peers.clients.clone());
+        let seat = Seat { id, voter: voter.clone(), session: incarnation, network, beginning };
+        let (raft, image, is_new) = RaftQuorum::open(&disk, &dir, &seat).await?;
+        voting::serve(&peers.services, raft.voting(), id);
+        let raft = Arc::new(raft);
+        let quorum: Arc<dyn Quorum> = Arc::clone(&raft) as Arc<dyn Quorum>;
+        let newcomer = Arc::new(Notify::new());
+        let liveness = Liveness::new(Arc::clone(&quorum), image.clone(), clock);
+        service::serve(&peers, &quorum, &image, &newcomer, &liveness);
         let handle = ControllerHandle {
-            quorum: Arc::new(quorum),
+            quorum: Arc::clone(&quorum),
             image,
+            peers: peers.clone(),
+            liveness: Arc::clone(&liveness),
             session: incarnation,
             sequence: Arc::default(),
             in_flight: Arc::new(Semaphore::new(PROPOSALS_IN_FLIGHT_MAX)),
         };
-        let controller = Controller { handle };
+        liveness::serve(&peers, &liveness, &handle);
+        let mut tasks = Vec::new();
+        if !peers.address.is_empty() {
+            tasks.push(tokio::spawn(keeper::join(
+                peers.clients.clone(),
+                Arc::clone(&quorum),
+                id,
+                voter,
+                seeds,
+            )));
+        }
+        raft.come_up(&seat, is_new).await?;
+        tasks.push(tokio::spawn(keeper::keep(Arc::clone(&quorum), newcomer)));
+        tasks.push(tokio::spawn(liveness::watch_over(Arc::clone(&liveness), handle.clone())));
+        let controller = Controller { handle, liveness, tasks };
         match controller.claim(&identity).await {
             Ok(()) => Ok(controller),
             Err(error) => {
@@ -146,22 +200,23 @@ impl Controller {
         }
     }
 
-    /// Gives a new cluster its identity, or checks the one it has.
+    /// Gives a new cluster its identity, or checks the one it has. A node that follows thereby also waits until its image has
+    /// everything that was ever answered: the command changes nothing, but it comes after all of that.
     async fn claim(&self, identity: &Identity) -> Result<(), StartError> {
         let found = self.handle.image().cluster_id.clone();
-        if found.is_empty() && self.handle.is_leader() {
-            let command = Command::InitializeCluster {
-                cluster_id: identity.cluster_id.clone(),
-                features: features::of_new_cluster(),
-            };
-            match self.handle.submit(command).await.map_err(|error| StartError::Quorum(error.to_string()))? {
-                Reply::Initialized(Ok(())) => Ok(()),
-                other => Err(StartError::Quorum(format!("the cluster was not initialised: {other:?}"))),
-            }
-        } else if found.is_empty() || found == identity.cluster_id {
-            Ok(())
-        } else {
-            Err(StartError::OtherCluster { found, expected: identity.cluster_id.clone() })
+        if found == identity.cluster_id && self.handle.is_leader() {
+            return Ok(());
+        }
+        if !found.is_empty() && found != identity.cluster_id {
+            return Err(StartError::OtherCluster { found, expected: identity.cluster_id.clone() });
+        }
+        let command = Command::InitializeCluster {
+            cluster_id: identity.cluster_id.clone(),
+            features: features::of_new_cluster(),
+        };
+        match self.handle.submit(command).await.map_err(|error| StartError::Quorum(error.to_string()))? {
+            Reply::Initialized(Ok(())) => Ok(()),
+            other => Err(StartError::Quorum(format!("the cluster was not initialised: {other:?}"))),
         }
     }
 
@@ -170,8 +225,16 @@ impl Controller {
         self.handle.clone()
     }
 
+    /// Who is alive, for the heartbeats of this node's broker.
+    pub fn liveness(&self) -> Arc<Liveness> {
+        Arc::clone(&self.liveness)
+    }
+
     /// Stops the quorum. Everything that was answered is on disk already.
     pub async fn shutdown(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
         self.handle.quorum.shutdown().await;
     }
 }
@@ -181,6 +244,8 @@ impl Controller {
 pub struct ControllerHandle {
     quorum: Arc<dyn Quorum>,
     image: watch::Receiver<Arc<ClusterImage>>,
+    peers: Peers,
+    liveness: Arc<Liveness>,
     session: Uuid,
     sequence: Arc<AtomicU64>,
     in_flight: Arc<Semaphore>,
@@ -209,21 +274,75 @@ impl ControllerHandle {
         }
     }
 
+    /// As [`ControllerHandle::submit`], but never gives up: for commands that must not take effect after a later one was
+    /// answered.
+    pub async fn submit_for_sure(&self, command: Command) -> Result<Reply, SubmitError> {
+        let _permit = self.in_flight.acquire().await.expect("this semaphore is never closed");
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        self.propose(Proposal { session: self.session, sequence, command }).await
+    }
+
     async fn propose(&self, proposal: Proposal) -> Result<Reply, SubmitError> {
         loop {
-            match self.quorum.propose(proposal.clone()).await {
+            let proposal = service::prepared(&self.liveness, proposal.clone());
+            let error = match self.quorum.propose(proposal.clone()).await {
                 Ok(reply) => return Ok(reply),
-                Err(ProposeError::NotLeader { leader: Some(leader) })
-                    if leader != self.quorum.metrics().id =>
-                {
-                    return Err(SubmitError::NotLeader { leader: Some(leader) });
-                }
-                Err(ProposeError::NotLeader { .. }) => {
-                    self.quorum.leader_known().await.map_err(SubmitError::from)?;
-                }
-                Err(error @ ProposeError::Stopped(_)) => return Err(error.into()),
+                Err(error) => error,
+            };
+            match error {
+                ProposeError::NotLeader { .. } => match peers::leader_address(&*self.quorum) {
+                    Some(leader) if leader != self.peers.address => {
+                        if let Some(reply) = self.forward(&leader, &proposal).await? {
+                            return Ok(reply);
+                        }
+                        tokio::time::sleep(FORWARD_PAUSE).await;
+                    }
+                    _ => {
+                        self.quorum.leader_known().await.map_err(SubmitError::from)?;
+                        // It may be this node, which does not know yet that it may answer.
+                        tokio::task::yield_now().await;
+                    }
+                },
+                ProposeError::AlreadyApplied => return self.remembered(proposal.sequence).await,
+                error @ ProposeError::Stopped(_) => return Err(error.into()),
             }
         }
+    }
+
+    /// Has another node decide the proposal; `None` if it has to be tried again.
+    async fn forward(&self, leader: &str, proposal: &Proposal) -> Result<Option<Reply>, SubmitError> {
+        let client = self.peers.clients.to(leader, Purpose::Control);
+        match client.call(Propose { proposal: proposal.clone() }, FORWARD_PATIENCE).await {
+            Ok(Ok(Decided { reply, version })) => {
+                // Whoever has the reply sees its effect on this node, too.
+                self.wait_version(version).await;
+                Ok(Some(reply))
+            }
+            Ok(Err(NotDecided::AlreadyApplied)) => self.remembered(proposal.sequence).await.map(Some),
+            Ok(Err(NotDecided::NotLeader(_) | NotDecided::Stopped(_)))
+            | Err(CallError::Unreachable { .. } | CallError::TimedOut { .. } | CallError::Refused { .. }) => {
+                Ok(None)
+            }
+        }
+    }
+
+    /// The reply to a proposal that was applied: this node applies it too, and remembers what it returned.
+    async fn remembered(&self, sequence: u64) -> Result<Reply, SubmitError> {
+        let mut images = self.image.clone();
+        loop {
+            if let Some(reply) = self.quorum.recent_reply(sequence) {
+                return Ok(reply);
+            }
+            if images.changed().await.is_err() {
+                return Err(SubmitError::Stopped("it applies nothing more".to_owned()));
+            }
+        }
+    }
+
+    /// Returns once the image of this node has this version.
+    pub async fn wait_version(&self, version: u64) {
+        // An error means that there are no more images: there is nothing left to wait for.
+        let _ = self.image.clone().wait_for(|image| image.version >= version).await;
     }
 
     /// Registers this broker, and answers its epoch. Each run of the process registers once, with its own incarnation.
@@ -239,7 +358,7 @@ impl ControllerHandle {
             endpoints: registration.endpoints,
             directories: registration.directories,
             statics: registration.statics,
-            fenced: false,
+            fenced: registration.fenced,
             previous_epoch: -1,
             recovery: Recovery::Intact,
             session_is_live: false,
@@ -248,6 +367,21 @@ impl ControllerHandle {
             Reply::BrokerRegistered(result) => Ok(result),
             other => unreachable!("a registration is answered by its own kind of reply, not {other:?}"),
         }
+    }
+
+    /// Whether this node is the quorum by itself.
+    pub fn is_alone(&self) -> bool {
+        self.members().is_alone(self.metrics().id)
+    }
+
+    /// Returns once this node is not the quorum by itself.
+    pub async fn has_company(&self) {
+        self.quorum.has_company().await;
+    }
+
+    /// Who belongs to the quorum, as far as this node knows.
+    pub fn members(&self) -> Members {
+        self.quorum.members()
     }
 
     /// Whether this node leads the quorum.
@@ -283,6 +417,8 @@ pub struct Registration {
     pub endpoints: Vec<Endpoint>,
     /// Identities of its data directories.
     pub directories: Vec<Uuid>,
+    /// It leads nothing until the controller has heard that it is ready. A node that is a cluster by itself asks nobody.
+    pub fenced: bool,
     /// Its static configuration.
     pub statics: BTreeMap<String, String>,
 }
@@ -292,6 +428,7 @@ impl From<ProposeError> for SubmitError {
         match error {
             ProposeError::NotLeader { leader } => SubmitError::NotLeader { leader },
             ProposeError::Stopped(why) => SubmitError::Stopped(why),
+            ProposeError::AlreadyApplied => SubmitError::TimedOut,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Whoever implements [`Quorum`] promises: a proposal that was answered is durable on a majority of the voters, was applied
 //! exactly once, and was applied in the same order on all of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures_util::future::BoxFuture;
@@ -52,6 +53,27 @@ pub struct Voter {
     pub address: String,
 }
 
+/// Everyone who has the quorum's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Those who decide.
+    pub voters: BTreeMap<RaftId, Voter>,
+    /// Those who only listen.
+    pub learners: BTreeMap<RaftId, Voter>,
+}
+
+impl Members {
+    /// A member by its id.
+    pub fn get(&self, id: RaftId) -> Option<&Voter> {
+        self.voters.get(&id).or_else(|| self.learners.get(&id))
+    }
+
+    /// Whether `id` is the only member.
+    pub fn is_alone(&self, id: RaftId) -> bool {
+        self.learners.is_empty() && self.voters.len() == 1 && self.voters.contains_key(&id)
+    }
+}
+
 /// How the quorum stands, for metrics and for `DescribeQuorum`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuorumMetrics {
@@ -87,6 +109,20 @@ pub enum ProposeError {
     /// The quorum stopped on this node and answers nothing more.
     #[error("the controller has stopped: {0}")]
     Stopped(String),
+    /// It was applied before, and this voter does not know any more what it returned.
+    #[error("the command was applied before and its reply is no longer known")]
+    AlreadyApplied,
+}
+
+/// Why the members were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Another voter leads, or none does.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// An earlier change is not through, or the change is not possible.
+    #[error("the members cannot be changed: {0}")]
+    Refused(String),
 }
 
 /// Consensus over [`Proposal`]s.
@@ -100,6 +136,22 @@ pub trait Quorum: Send + Sync + 'static {
     fn is_leader(&self) -> bool;
     /// How the quorum stands now.
     fn metrics(&self) -> QuorumMetrics;
+    /// Who belongs to it, as far as this member knows.
+    fn members(&self) -> Members;
+    /// Returns once this member is not the only one.
+    fn has_company(&self) -> BoxFuture<'_, ()>;
+    /// Members that have nearly the whole log. Only the leader knows.
+    fn caught_up(&self) -> BTreeSet<RaftId>;
+    /// An id that no member ever had.
+    fn new_id(&self) -> BoxFuture<'_, Result<RaftId, ProposeError>>;
+    /// Sends the log to this member from now on, at this address.
+    fn admit(&self, id: RaftId, member: Voter) -> BoxFuture<'_, Result<(), ChangeError>>;
+    /// Makes these members the voters; voters that are none any more leave.
+    fn set_voters(&self, voters: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>>;
+    /// Asks another voter to lead.
+    fn hand_over(&self, to: RaftId) -> BoxFuture<'_, Result<(), ProposeError>>;
+    /// What applying a proposal of this process returned, for a while.
+    fn recent_reply(&self, sequence: u64) -> Option<Reply>;
     /// Becomes `Some(why)` when this voter can go on no more, for example because its disk failed.
     fn failure(&self) -> watch::Receiver<Option<String>>;
     /// Stops, once everything taken is on disk.

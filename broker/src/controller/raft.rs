@@ -1,6 +1,6 @@
 //! [`Quorum`] by openraft: opens the files, starts the voter, and translates proposals, errors and metrics.
 //!
-//! A voter that is alone needs no clock: its ticks are off (an idle quorum of one wakes nobody), and it is made leader at once
+//! A member that is alone needs no clock: its ticks are off (an idle quorum of one wakes nobody), and it is made leader at once
 //! instead of waiting out an election. With company the ticks run, and pre-votes keep a voter that was away from raising terms.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::metrics::RaftMetrics;
-use openraft::{Config, Raft, ReadPolicy, SnapshotPolicy};
+use openraft::{ChangeMembers, Config, Raft, ReadPolicy, SnapshotPolicy};
 use tidemark_core::metadata::{ClusterImage, Reply};
 use tidemark_storage::disk::Disk;
 use tokio::sync::watch;
@@ -23,11 +23,11 @@ use uuid::Uuid;
 use super::StartError;
 use super::log::LogFile;
 use super::log_store::LogStore;
-use super::network::NoPeers;
-use super::quorum::{Proposal, ProposeError, Quorum, QuorumMetrics, RaftId, Voter};
+use super::network::Network;
+use super::quorum::{ChangeError, Members, Proposal, ProposeError, Quorum, QuorumMetrics, RaftId, Voter};
 use super::snapshot::{self, SnapshotDir};
-use super::state_machine::StateMachine;
-use super::type_config::{ProposalData, TypeConfig};
+use super::state_machine::{RecentReplies, StateMachine};
+use super::type_config::{ProposalData, RaftLogId, RaftMembers, TypeConfig};
 use super::writer::Writer;
 
 /// Entries after which a snapshot is taken and the log is cut.
@@ -40,10 +40,14 @@ const ENTRIES_KEPT: u64 = 1000;
 const PURGE_BATCH: u64 = 1000;
 /// Leader to followers; elections start after 3 to 6 of these (about a second from failure to a new leader).
 const HEARTBEAT: Duration = Duration::from_millis(100);
+/// A member this close to the end of the log counts as having it.
+const CAUGHT_UP_ENTRIES: u64 = 100;
+/// Ids of members that join are places in the log beyond this, so that none is the founder's.
+const FIRST_ID_OF_OTHERS: u64 = 1000;
 /// How long a start waits for the quorum. Alone it takes milliseconds; the rest is for a very slow disk.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-type Voting = Raft<TypeConfig, StateMachine>;
+pub(super) type Voting = Raft<TypeConfig, StateMachine>;
 
 /// Whether the voter looks at the time by itself, many times a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,41 +64,38 @@ pub struct RaftQuorum {
     store: LogStore,
     writer: Writer,
     snapshot_asked: AtomicBool,
+    recent: RecentReplies,
+}
+
+/// What a voter without history does first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// It becomes a quorum by itself.
+    Found,
+    /// It waits for a leader to send it the log.
+    Follow,
+}
+
+/// A voter and how it reaches others.
+pub struct Seat {
+    /// Its id.
+    pub id: RaftId,
+    /// What the others know of it.
+    pub voter: Voter,
+    /// This run of the process.
+    pub session: Uuid,
+    /// The way to the others.
+    pub network: Network,
+    /// What it does without history.
+    pub beginning: Beginning,
 }
 
 impl RaftQuorum {
-    /// Opens the files in `dir` and starts the voter `id`. A voter without history becomes a quorum by itself. Returns once
-    /// this voter leads, or follows, and its image holds what was committed.
-    pub async fn start(
+    /// Opens the files in `dir` and starts the voter. It takes part, but [`RaftQuorum::come_up`] has to be called.
+    pub async fn open(
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        id: RaftId,
-        voter: Voter,
-        session: Uuid,
-    ) -> Result<(RaftQuorum, watch::Receiver<Arc<ClusterImage>>), StartError> {
-        let (quorum, image, is_new) = RaftQuorum::open(disk, dir, id, session).await?;
-        match tokio::time::timeout(START_PATIENCE, quorum.come_up(id, voter, is_new)).await {
-            Ok(Ok(ticks)) => {
-                tracing::debug!(?ticks, "the quorum has come up");
-                Ok((quorum, image))
-            }
-            Ok(Err(error)) => {
-                quorum.stop().await;
-                Err(error)
-            }
-            Err(_) => {
-                quorum.stop().await;
-                Err(StartError::Quorum(format!("no leader within {} s", START_PATIENCE.as_secs())))
-            }
-        }
-    }
-
-    /// The voter of the files in `dir`, its image, and whether it has no history.
-    async fn open(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        id: RaftId,
-        session: Uuid,
+        seat: &Seat,
     ) -> Result<(RaftQuorum, watch::Receiver<Arc<ClusterImage>>, bool), StartError> {
         let (log, content) = LogFile::open(disk, dir)?;
         let io = |action| move |source| StartError::Io { action, path: dir.to_owned(), source };
@@ -118,34 +119,66 @@ impl RaftQuorum {
 
         let writer = Writer::start(log, snapshots).map_err(io("start the writer of"))?;
         let store = LogStore::new(content, writer.clone());
-        let (machine, image) = StateMachine::new(restored, session, writer.clone());
-        let raft =
-            Raft::new(id, Arc::new(config()), NoPeers, store.clone(), machine).await.map_err(quorum_error)?;
-        let quorum = RaftQuorum { raft, store, writer, snapshot_asked: AtomicBool::new(false) };
+        let (machine, image) = StateMachine::new(restored, seat.session, writer.clone());
+        let recent = machine.recent();
+        let raft = Raft::new(seat.id, Arc::new(config()), seat.network.clone(), store.clone(), machine);
+        let raft = raft.await.map_err(quorum_error)?;
+        let quorum = RaftQuorum { raft, store, writer, snapshot_asked: AtomicBool::new(false), recent };
         Ok((quorum, image, is_new))
     }
 
-    /// Leads or follows, and knows what was committed.
-    async fn come_up(&self, id: RaftId, voter: Voter, is_new: bool) -> Result<Ticks, StartError> {
-        if is_new {
-            self.raft.initialize(BTreeMap::from([(id, voter)])).await.map_err(quorum_error)?;
+    /// The voter, for messages of others.
+    pub(super) fn voting(&self) -> &Voting {
+        &self.raft
+    }
+
+    /// Leads or follows, and knows what was committed; stops the voter when that takes too long. Whoever joins a quorum
+    /// waits for as long as it takes.
+    pub async fn come_up(&self, seat: &Seat, is_new: bool) -> Result<(), StartError> {
+        let joins = is_new && seat.beginning == Beginning::Follow;
+        let patience = if joins { Duration::MAX } else { START_PATIENCE };
+        match tokio::time::timeout(patience, self.take_seat(seat, is_new)).await {
+            Ok(Ok(ticks)) => {
+                tracing::debug!(?ticks, "the quorum has come up");
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.stop().await;
+                Err(error)
+            }
+            Err(_) => {
+                self.stop().await;
+                Err(StartError::Quorum(format!("no leader within {} s", START_PATIENCE.as_secs())))
+            }
+        }
+    }
+
+    async fn take_seat(&self, seat: &Seat, is_new: bool) -> Result<Ticks, StartError> {
+        if is_new && seat.beginning == Beginning::Found {
+            let members = BTreeMap::from([(seat.id, seat.voter.clone())]);
+            self.raft.initialize(members).await.map_err(quorum_error)?;
         }
         // Asked of the voter itself: its metrics may not have been published yet, and then it seems to have company.
-        let voters = self.raft.with_raft_state(|state| {
-            state.membership_state.effective().voter_ids().collect::<BTreeSet<RaftId>>()
-        });
-        let alone = voters.await.map_err(quorum_error)? == BTreeSet::from([id]);
+        let members = self.raft.with_raft_state(|state| members_of(state.membership_state.effective()));
+        let alone = members.await.map_err(quorum_error)?.is_alone(seat.id);
         let ticks = if alone { Ticks::Off } else { Ticks::On };
         match ticks {
             Ticks::Off => self.raft.trigger().elect(false).await.map_err(quorum_error)?,
             Ticks::On => self.raft.runtime_config().tick(true),
         }
-        self.leader_known().await.map_err(quorum_error)?;
-        if self.is_leader() {
+        loop {
+            self.leader_known().await.map_err(quorum_error)?;
+            if !self.is_leader() {
+                return Ok(ticks);
+            }
             // Its own first entry of the term is committed and applied, and so is everything before it.
-            self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(quorum_error)?;
+            match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+                Ok(_) => return Ok(ticks),
+                // It led before it was stopped, and has yet to hear who leads now.
+                Err(RaftError::APIError(_)) => tokio::time::sleep(HEARTBEAT).await,
+                Err(error) => return Err(quorum_error(error)),
+            }
         }
-        Ok(ticks)
     }
 
     async fn stop(&self) {
@@ -175,23 +208,22 @@ impl RaftQuorum {
         let result = self.raft.client_write(ProposalData(Arc::new(proposal))).await;
         self.snapshot_if_grown().await;
         match result {
-            Ok(response) => response.data.0.ok_or_else(|| {
-                ProposeError::Stopped(
-                    "the command was applied before and its reply is no longer known".to_owned(),
-                )
-            }),
-            Err(RaftError::Fatal(error)) => Err(self.stopped(&error)),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(ForwardToLeader {
-                leader_id,
-                ..
-            })))
-            | Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(ForwardToLeader {
-                leader_id,
-                ..
-            }))) => Err(ProposeError::NotLeader { leader: leader_id }),
-            Err(RaftError::APIError(error)) => {
-                unreachable!("only a change of voters fails like this: {error}")
-            }
+            Ok(response) => response.data.0.ok_or(ProposeError::AlreadyApplied),
+            Err(error) => match self.write_error(error) {
+                ChangeError::Propose(error) => Err(error),
+                ChangeError::Refused(why) => unreachable!("only a change of voters fails like this: {why}"),
+            },
+        }
+    }
+
+    fn write_error(&self, error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> ChangeError {
+        match error {
+            RaftError::Fatal(error) => self.stopped(&error).into(),
+            RaftError::APIError(
+                ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. })
+                | ClientWriteError::LogEntryDiscarded(ForwardToLeader { leader_id, .. }),
+            ) => ProposeError::NotLeader { leader: leader_id }.into(),
+            RaftError::APIError(error) => ChangeError::Refused(error.to_string()),
         }
     }
 }
@@ -238,6 +270,91 @@ impl Quorum for RaftQuorum {
         }
     }
 
+    fn members(&self) -> Members {
+        let metrics = self.raft.metrics();
+        let metrics: &RaftMetrics<TypeConfig> = &metrics.borrow_watched();
+        members_of(&metrics.membership_config)
+    }
+
+    fn has_company(&self) -> BoxFuture<'_, ()> {
+        async {
+            let mut metrics = self.raft.metrics();
+            loop {
+                let alone = {
+                    let seen = metrics.borrow_watched();
+                    members_of(&seen.membership_config).is_alone(seen.id)
+                };
+                if !alone {
+                    return;
+                }
+                if metrics.changed().await.is_err() {
+                    // The voter has stopped: nothing changes any more.
+                    return std::future::pending().await;
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn caught_up(&self) -> BTreeSet<RaftId> {
+        let metrics = self.raft.metrics();
+        let metrics: &RaftMetrics<TypeConfig> = &metrics.borrow_watched();
+        let enough = metrics.last_log_index.unwrap_or(0).saturating_sub(CAUGHT_UP_ENTRIES);
+        let replication = metrics.replication.iter().flatten();
+        let has_enough =
+            |position: &Option<RaftLogId>| position.as_ref().is_some_and(|id| id.index >= enough);
+        replication.filter(|(_, position)| has_enough(position)).map(|(id, _)| *id).collect()
+    }
+
+    fn new_id(&self) -> BoxFuture<'_, Result<RaftId, ProposeError>> {
+        async {
+            // The place of an entry in the log is never another's, and the founder's id is below all of them.
+            match self.raft.write_blank().await {
+                Ok(response) => Ok(response.log_id.index + FIRST_ID_OF_OTHERS),
+                Err(error) => match self.write_error(error) {
+                    ChangeError::Propose(error) => Err(error),
+                    ChangeError::Refused(why) => Err(ProposeError::Stopped(why)),
+                },
+            }
+        }
+        .boxed()
+    }
+
+    fn admit(&self, id: RaftId, member: Voter) -> BoxFuture<'_, Result<(), ChangeError>> {
+        async move {
+            // From now on there is somebody to send heartbeats to.
+            self.raft.runtime_config().tick(true);
+            let known = self.members().get(id).cloned();
+            let result = match known {
+                Some(known) if known == member => return Ok(()),
+                Some(_) => {
+                    let change = ChangeMembers::SetNodes(BTreeMap::from([(id, member)]));
+                    self.raft.change_membership(change, true).await
+                }
+                None => self.raft.add_learner(id, member, false).await,
+            };
+            result.map(|_| ()).map_err(|error| self.write_error(error))
+        }
+        .boxed()
+    }
+
+    fn set_voters(&self, voters: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        async move {
+            let result = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
+            result.map(|_| ()).map_err(|error| self.write_error(error))
+        }
+        .boxed()
+    }
+
+    fn hand_over(&self, to: RaftId) -> BoxFuture<'_, Result<(), ProposeError>> {
+        async move { self.raft.trigger().transfer_leader(to).await.map_err(|error| self.stopped(&error)) }
+            .boxed()
+    }
+
+    fn recent_reply(&self, sequence: u64) -> Option<Reply> {
+        self.recent.get(sequence)
+    }
+
     fn failure(&self) -> watch::Receiver<Option<String>> {
         self.writer.failure()
     }
@@ -245,6 +362,16 @@ impl Quorum for RaftQuorum {
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         self.stop().boxed()
     }
+}
+
+fn members_of(stored: &RaftMembers) -> Members {
+    let voters: BTreeSet<RaftId> = stored.membership().voter_ids().collect();
+    let mut members = Members::default();
+    for (id, node) in stored.membership().nodes() {
+        let list = if voters.contains(id) { &mut members.voters } else { &mut members.learners };
+        list.insert(*id, node.clone());
+    }
+    members
 }
 
 fn config() -> Config {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::quorum::{LogPosition, Proposal};
-use super::snapshot::{self, SnapshotHead};
+use super::snapshot::{self, SnapshotError, SnapshotHead};
 use super::type_config::{
     RaftLogId, RaftMembers, Response, TypeConfig, from_log_id, from_members, to_log_id, to_members,
 };
@@ -37,7 +37,35 @@ pub struct StateMachine {
     /// Up to where the snapshot on disk reaches.
     saved: Option<LogPosition>,
     own_session: Uuid,
-    recent_replies: BTreeMap<u64, Reply>,
+    recent: RecentReplies,
+}
+
+/// What this process's own proposals returned, for whoever asks again: another voter may have applied them first.
+#[derive(Clone, Debug, Default)]
+pub struct RecentReplies(Arc<Mutex<BTreeMap<u64, Reply>>>);
+
+impl RecentReplies {
+    /// What the proposal of this sequence returned.
+    pub fn get(&self, sequence: u64) -> Option<Reply> {
+        self.lock().get(&sequence).cloned()
+    }
+
+    fn put(&self, sequence: u64, reply: Reply) {
+        let mut recent = self.lock();
+        recent.insert(sequence, reply);
+        if recent.len() > RECENT_REPLIES_MAX {
+            recent.pop_first();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Reply>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the library wants to know of a snapshot's bytes.
+pub fn meta_of(bytes: &[u8]) -> Result<SnapshotMetaOf<TypeConfig>, SnapshotError> {
+    snapshot::decode(bytes).map(|(head, image)| State { image, head }.meta())
 }
 
 /// What every voter holds alike; cloning is cheap.
@@ -58,24 +86,26 @@ impl StateMachine {
         let state = restored.map(|(head, image)| State { image, head }).unwrap_or_default();
         let (published, receiver) = watch::channel(Arc::new(state.image.clone()));
         let machine =
-            StateMachine { state, published, writer, saved, own_session, recent_replies: BTreeMap::new() };
+            StateMachine { state, published, writer, saved, own_session, recent: RecentReplies::default() };
         (machine, receiver)
+    }
+
+    /// What the proposals of this process returned.
+    pub fn recent(&self) -> RecentReplies {
+        self.recent.clone()
     }
 
     fn apply_proposal(&mut self, proposal: &Proposal, index: u64) -> Option<Reply> {
         if !self.state.head.sessions.admit(proposal.session, proposal.sequence, index) {
             let own = proposal.session == self.own_session;
-            return self.recent_replies.get(&proposal.sequence).filter(|_| own).cloned();
+            return own.then(|| self.recent.get(proposal.sequence)).flatten();
         }
         let outcome = decide(&self.state.image, &proposal.command, index);
         for record in &outcome.records {
             self.state.image.apply(record);
         }
         if proposal.session == self.own_session {
-            self.recent_replies.insert(proposal.sequence, outcome.reply.clone());
-            if self.recent_replies.len() > RECENT_REPLIES_MAX {
-                self.recent_replies.pop_first();
-            }
+            self.recent.put(proposal.sequence, outcome.reply.clone());
         }
         Some(outcome.reply)
     }

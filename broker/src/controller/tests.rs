@@ -10,9 +10,24 @@ use tidemark_storage::disk::sim::SimDisk;
 
 use super::*;
 use crate::data_dir::{DataDir, Fresh};
+use crate::peer::{Myself, PeerClients, Services};
+
+mod cluster;
 
 fn fresh() -> Fresh {
-    Fresh { cluster_id: Uuid::from_u128(11), directory_id: Uuid::from_u128(12) }
+    Fresh { cluster_id: Uuid::from_u128(11), directory_id: Uuid::from_u128(12), raft_id: None }
+}
+
+/// A node that nobody reaches.
+fn no_peers() -> Peers {
+    let me = Myself {
+        cluster_id: String::new(),
+        node_id: 1,
+        directory_id: Uuid::from_u128(12),
+        incarnation: Uuid::nil(),
+    };
+    let clients = PeerClients::new(Arc::new(arc_swap::ArcSwap::from_pointee(me)));
+    Peers::new(clients, Arc::new(Services::default()), String::new())
 }
 
 fn options(disk: Arc<dyn Disk>, held: &DataDir, run: u128) -> StartOptions {
@@ -21,6 +36,10 @@ fn options(disk: Arc<dyn Disk>, held: &DataDir, run: u128) -> StartOptions {
         data_dir: held.path().to_owned(),
         identity: held.identity().clone(),
         incarnation: Uuid::from_u128(run),
+        peers: no_peers(),
+        beginning: Beginning::Found,
+        seeds: Vec::new(),
+        clock: Clock::system(),
     }
 }
 
@@ -42,6 +61,7 @@ fn registration() -> Registration {
         endpoints: vec![endpoint],
         directories: vec![Uuid::from_u128(12)],
         statics: BTreeMap::new(),
+        fenced: false,
     }
 }
 

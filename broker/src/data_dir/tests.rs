@@ -8,7 +8,7 @@ use super::*;
 const CLUSTER: &str = "4L6g3nShT-eMCtK--X86sw";
 
 fn fresh(number: u128) -> Fresh {
-    Fresh { cluster_id: Uuid::from_u128(number), directory_id: Uuid::from_u128(number + 1) }
+    Fresh { cluster_id: Uuid::from_u128(number), directory_id: Uuid::from_u128(number + 1), raft_id: None }
 }
 
 fn simulated() -> (SimDisk, Arc<dyn Disk>) {

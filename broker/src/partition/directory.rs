@@ -17,6 +17,7 @@ use tidemark_storage::metrics::Counter;
 use tokio::sync::watch;
 
 use super::inbox::{Inbox, Input};
+use super::outlet::Outlet;
 use super::shared_sync::{Asked, SharedSync};
 use super::sync_times::SyncTimes;
 use crate::clock::Clock;
@@ -38,6 +39,8 @@ pub(crate) struct Directory {
     pub(super) background: WorkPool,
     /// Counters.
     pub(super) metrics: Arc<LogThreadMetrics>,
+    /// What writers have to say to other brokers.
+    pub(super) outlet: Arc<Outlet>,
     inboxes: Vec<Arc<Inbox>>,
     upkeep: ArcSwap<UpkeepSettings>,
     failed: AtomicBool,
@@ -127,6 +130,7 @@ impl Directory {
             sync,
             background,
             metrics,
+            outlet: Arc::default(),
             inboxes,
             upkeep,
             failed,
@@ -153,6 +157,11 @@ impl Directory {
     /// The broker's settings have changed.
     pub(crate) fn set_upkeep(&self, upkeep: UpkeepSettings) {
         self.upkeep.store(Arc::new(upkeep));
+    }
+
+    /// What writers have to say to other brokers.
+    pub(crate) fn outlet(&self) -> Arc<Outlet> {
+        Arc::clone(&self.outlet)
     }
 
     /// Counters.

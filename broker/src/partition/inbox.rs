@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::append::Append;
 use super::config::PartitionConfig;
 use super::error::{PartitionError, ProduceError};
-use super::{PartitionHandle, PartitionView};
+use super::{Brokers, PartitionHandle, PartitionView, Replication};
 
 /// Appends a log thread lets wait. The server's budget of produce bytes in flight admits less than this unless every
 /// batch is tiny; then the surplus is refused rather than queued.
@@ -38,6 +38,8 @@ pub(crate) enum Input {
     Attach(Vec<(PartitionHandle, PartitionImage)>),
     /// A flush came back from the sync pool. If it went wrong, the directory has failed by now.
     Flushed { flushes: Vec<(Slot, Flush)>, took: Duration },
+    /// Other brokers came, went or changed.
+    Brokers(Arc<Brokers>),
     /// Another thread saw the data directory fail.
     DirectoryFailed,
     /// Flush everything, write what makes the next start fast, end the thread.
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     DeleteRecords { before: Option<Offset>, reply: oneshot::Sender<Result<Offset, PartitionError>> },
     /// List the producers.
     DescribeProducers { reply: oneshot::Sender<Result<Vec<ProducerDescription>, PartitionError>> },
+    /// The leader, a follower or the controller has news.
+    Replication(Box<Replication>),
     /// A compaction came back from the background pool.
     Compacted { result: Result<Compacted, CompactionError> },
     /// Answer when what is appended now is durable.

@@ -11,11 +11,12 @@
 //!     └───────────── Flushed: high watermark, publish, acks=all ◀────────────┘
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_core::metadata::PartitionImage;
+use tidemark_core::replication::isr::REPLICA_LAG_MAX;
 use tidemark_protocol::types::Now;
 use tidemark_storage::journal::Journal;
 use tidemark_storage::log::{Log, OpenError, Recovery};
@@ -25,12 +26,13 @@ use super::append::{Acks, Append};
 use super::directory::Directory;
 use super::error::{PartitionError, ProduceError};
 use super::inbox::{Command, Inbox, Input, Slot};
-use super::writer::{AfterAppend, LogState, PartitionWriter};
+use super::writer::{AfterAppend, Brokers, LogState, PartitionWriter};
 
 mod compact;
 mod flush;
 mod journal;
 mod remove;
+pub(crate) mod replicate;
 mod upkeep;
 
 use flush::FlushQueue;
@@ -64,11 +66,17 @@ pub(crate) struct LogThread {
     stopping: bool,
     /// A full disk is not spoken of before this.
     disk_full_said_again: Duration,
+    brokers: Arc<Brokers>,
 }
 
 impl LogThread {
     /// A thread without partitions; `journal` holds the marks of those it will be given.
     pub(crate) fn new(directory: Arc<Directory>, inbox: Arc<Inbox>, journal: Journal) -> LogThread {
+        let brokers = Arc::new(Brokers {
+            me: directory.me,
+            eligible: BTreeMap::new(),
+            replica_lag_max: REPLICA_LAG_MAX,
+        });
         LogThread {
             directory,
             inbox,
@@ -82,6 +90,7 @@ impl LogThread {
             leaving: Vec::new(),
             stopping: false,
             disk_full_said_again: Duration::ZERO,
+            brokers,
         }
     }
 
@@ -144,20 +153,45 @@ impl LogThread {
         match input {
             Input::Append { slot, append } => self.append(slot, append, now),
             Input::Command { slot, command } => self.command(slot, command, now),
-            Input::Attach(partitions) => self.attach(partitions),
+            Input::Attach(partitions) => self.attach(partitions, now),
+            Input::Brokers(brokers) => self.brokers_changed(brokers, now),
             Input::Flushed { flushes, took } => self.flushed(flushes, took, now),
             Input::DirectoryFailed => self.fail_all(),
             Input::Stop => self.stopping = true,
         }
     }
 
-    fn attach(&mut self, partitions: Vec<(PartitionHandle, PartitionImage)>) {
+    fn attach(&mut self, partitions: Vec<(PartitionHandle, PartitionImage)>, now: Now) {
         for (handle, image) in partitions {
-            let slot = handle.slot() as usize;
-            if self.writers.len() <= slot {
-                self.writers.resize_with(slot + 1, || None);
+            let slot = handle.slot();
+            if self.writers.len() <= slot as usize {
+                self.writers.resize_with(slot as usize + 1, || None);
             }
-            self.writers[slot] = Some(Box::new(PartitionWriter::new(handle, image)));
+            self.writers[slot as usize] = Some(Box::new(PartitionWriter::new(handle, image)));
+            self.take_role(slot, now);
+        }
+    }
+
+    /// A replica among others asks its leader for more, or lets the others in; one without others has nothing to do.
+    fn take_role(&mut self, slot: Slot, now: Now) {
+        if !self.writer(slot).is_some_and(|writer| writer.is_replicated()) {
+            return;
+        }
+        // A log that cannot be opened says so itself; the partition stays without this replica.
+        if self.ensure_open(slot, now).is_ok() {
+            self.publish(slot);
+            self.tell_place(slot, None);
+            self.propose(slot, now);
+        }
+    }
+
+    fn brokers_changed(&mut self, brokers: Arc<Brokers>, now: Now) {
+        self.brokers = Arc::clone(&brokers);
+        for slot in 0..self.writers.len() as Slot {
+            let Some(writer) = self.writer(slot).filter(|writer| writer.is_replicated()) else { continue };
+            writer.look_again(&brokers, now);
+            self.touch(slot);
+            self.propose(slot, now);
         }
     }
 
@@ -216,7 +250,6 @@ impl LogThread {
     }
 
     fn command(&mut self, slot: Slot, command: Command, now: Now) {
-        let me = self.directory.me;
         // A reply whose asker has gone is dropped: the command has done its work all the same.
         match command {
             Command::Open { reply } => {
@@ -227,11 +260,18 @@ impl LogThread {
                 let _ = reply.send(view);
             }
             Command::Assign(image) => {
+                let brokers = Arc::clone(&self.brokers);
                 if let Some(writer) = self.writer(slot) {
-                    writer.assign(me, image, now);
+                    let was_replicated = writer.is_replicated();
+                    writer.assign(image, &brokers, now);
                     self.publish(slot);
+                    if was_replicated {
+                        self.tell_place(slot, None);
+                    }
+                    self.take_role(slot, now);
                 }
             }
+            Command::Replication(news) => self.replication(slot, *news, now),
             Command::Configure(config) => self.configure(slot, config, now),
             Command::DeleteRecords { before, reply } => {
                 let _ = reply.send(self.delete_records(slot, before, now));
@@ -258,7 +298,8 @@ impl LogThread {
             LogState::Offline(why) => return Err(PartitionError::Storage(why.to_string())),
             LogState::Unopened => {}
         }
-        let (handle, me) = (writer.handle.clone(), self.directory.me);
+        let handle = writer.handle.clone();
+        let brokers = Arc::clone(&self.brokers);
         let (mark, config) = (self.journal.mark(handle.id()), handle.config());
         let opened = self.open_log(&handle, now);
         let failure = self.directory.failure();
@@ -266,7 +307,7 @@ impl LogThread {
         match opened {
             Ok((log, is_new)) => {
                 let first_mark = (is_new && mark.is_none()).then(|| log.mark(0));
-                let unflushed = writer.start(me, log, mark, config, now);
+                let unflushed = writer.start(log, mark, config, &brokers, now);
                 if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
                     open.fail(why);
                 }
@@ -321,11 +362,11 @@ impl LogThread {
     }
 
     fn configure(&mut self, slot: Slot, config: Arc<super::PartitionConfig>, now: Now) {
-        let me = self.directory.me;
+        let brokers = Arc::clone(&self.brokers);
         let Some(writer) = self.writer(slot) else { return };
         let PartitionWriter { image, state, .. } = writer;
         if let LogState::Open(open) = state {
-            open.configure(me, image, config, now);
+            open.configure(image, config, &brokers, now);
             // Retention may want to act at once, and a topic that became synchronous to flush what it has.
             self.publish(slot);
             self.dirty(slot);
@@ -369,9 +410,14 @@ impl LogThread {
             let Some(writer) = self.writer(slot) else { continue };
             writer.flags.touched = false;
             let published = writer.handle.view();
-            let wanted = writer.open_log().is_some_and(|open| open.wants_publish(published.as_deref()));
+            let replicated = writer.is_replicated();
+            let wanted =
+                writer.open_log().is_some_and(|open| open.wants_publish(replicated, published.as_deref()));
             if wanted {
                 self.publish(slot);
+                if replicated {
+                    self.tell_place(slot, None);
+                }
             }
         }
         // Keeps its allocation for the next round.

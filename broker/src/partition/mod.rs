@@ -14,6 +14,8 @@
 pub mod append;
 pub mod config;
 pub mod error;
+pub mod outlet;
+pub mod subscription;
 pub mod sync_times;
 pub mod waiter;
 
@@ -44,8 +46,12 @@ pub use config::PartitionConfig;
 pub use directory::LogThreadMetrics;
 pub use error::{PartitionError, ProduceError};
 use inbox::{Command, Inbox, Input, Slot};
+pub(crate) use log_thread::replicate::{Replicated, Replication};
+use subscription::Subscribers;
+pub use subscription::Subscription;
 pub use waiter::FetchWaiter;
 use waiter::Waiters;
+pub(crate) use writer::Brokers;
 
 /// What readers see of a partition: published by its writer, immutable.
 #[derive(Clone, Debug)]
@@ -96,6 +102,7 @@ struct Shared {
     view: ArcSwapOption<PartitionView>,
     news: AtomicU64,
     waiters: Waiters,
+    followers: Subscribers,
     in_bytes: AtomicU64,
     out_bytes: AtomicU64,
 }
@@ -117,6 +124,7 @@ impl PartitionHandle {
             view: ArcSwapOption::empty(),
             news: AtomicU64::new(0),
             waiters: Waiters::default(),
+            followers: Subscribers::default(),
             in_bytes: AtomicU64::new(0),
             out_bytes: AtomicU64::new(0),
         };
@@ -196,6 +204,21 @@ impl PartitionHandle {
         let (reply, done) = oneshot::channel();
         self.command(Command::Remove { delete, reply });
         Removal { tp: self.tp().clone(), done }
+    }
+
+    /// News of replication, for the writer.
+    pub(crate) fn replicate(&self, news: Replication) {
+        self.command(Command::Replication(Box::new(news)));
+    }
+
+    /// Tells `subscription` whenever there is more for followers.
+    pub(crate) fn subscribe(&self, subscription: &Arc<Subscription>) {
+        self.shared.followers.add(subscription);
+    }
+
+    /// There is more for followers. Only the writer calls this, after the view.
+    fn tell_followers(&self) {
+        self.shared.followers.tell(self.shared.id);
     }
 
     /// Counts bytes of batches that were given out to clients.

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use tidemark_core::metadata::PartitionImage;
 use tidemark_core::replication::assignment::Assignment;
-use tidemark_core::replication::isr::REPLICA_LAG_MAX;
+use tidemark_core::replication::epochs::{EpochLog, FetchPosition};
+use tidemark_core::replication::follower::{FetchAnswer, FollowerState, FollowerStep};
+use tidemark_core::replication::isr::IsrProposal;
 use tidemark_core::replication::leader::LeaderState;
 use tidemark_core::replication::replica::ReplicaProgress;
-use tidemark_protocol::types::{BrokerId, Now, Offset};
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, Now, Offset};
 use tidemark_storage::config::FlushPolicy;
 use tidemark_storage::journal::LogMark;
 use tidemark_storage::log::{self, Flush, Log};
@@ -23,6 +26,7 @@ use super::append::{Acks, Append, Appended};
 use super::compaction::CompactionState;
 use super::config::PartitionConfig;
 use super::error::{PartitionError, ProduceError};
+use super::outlet::FollowerPlace;
 use super::pending::PendingAcks;
 use super::{PartitionHandle, PartitionView};
 
@@ -65,6 +69,8 @@ pub(super) struct OpenLog {
     pub(super) config: Arc<PartitionConfig>,
     /// What a leader knows; `None` on a follower.
     leader: Option<LeaderState>,
+    /// What a follower knows; `None` on a leader and while nobody leads.
+    follower: Option<FollowerState>,
     high_watermark: Offset,
     pub(super) pending: PendingAcks,
     flush_replies: Vec<(Offset, oneshot::Sender<Result<(), PartitionError>>)>,
@@ -112,10 +118,10 @@ impl PartitionWriter {
     /// Takes a log that was just opened into use. Returns whether it has something to flush.
     pub(super) fn start(
         &mut self,
-        me: BrokerId,
         log: Log,
         mark: Option<LogMark>,
         config: Arc<PartitionConfig>,
+        brokers: &Brokers,
         now: Now,
     ) -> bool {
         let high_watermark = mark.map_or(0, |mark| mark.high_watermark).clamp(log.log_start(), log.log_end());
@@ -124,6 +130,7 @@ impl PartitionWriter {
             log,
             config,
             leader: None,
+            follower: None,
             high_watermark,
             pending: PendingAcks::default(),
             flush_replies: Vec::new(),
@@ -131,17 +138,48 @@ impl PartitionWriter {
             unflushed: Unflushed::default(),
             compaction: CompactionState::default(),
         };
-        open.lead_or_follow(me, &self.image, now);
+        open.lead_or_follow(&self.image, brokers, now);
         self.state = LogState::Open(Box::new(open));
         unflushed
     }
 
     /// The controller changed the partition.
-    pub(super) fn assign(&mut self, me: BrokerId, image: PartitionImage, now: Now) {
+    pub(super) fn assign(&mut self, image: PartitionImage, brokers: &Brokers, now: Now) {
         self.image = image;
+        self.look_again(brokers, now);
+    }
+
+    /// The other brokers have changed, or the partition.
+    pub(super) fn look_again(&mut self, brokers: &Brokers, now: Now) {
         if let LogState::Open(open) = &mut self.state {
-            open.lead_or_follow(me, &self.image, now);
+            open.lead_or_follow(&self.image, brokers, now);
         }
+    }
+
+    /// Whether other brokers hold replicas, too.
+    pub(super) fn is_replicated(&self) -> bool {
+        self.image.replicas.len() > 1
+    }
+
+    /// Where this replica stands as a follower; `None` for a partition that has no others. `pause` is why asking again has
+    /// to wait.
+    pub(super) fn place(&mut self, pause: Option<ErrorCode>) -> Option<FollowerPlace> {
+        if !self.is_replicated() {
+            return None;
+        }
+        let handle = self.handle.clone();
+        let open = self.open_log()?;
+        let follower = open.follower.as_ref();
+        let failed = open.failed.is_some();
+        Some(FollowerPlace {
+            handle,
+            leader: follower.map(FollowerState::leader),
+            position: follower.filter(|_| !failed).and_then(|follower| follower.position(&Epochs(&open.log))),
+            agrees: follower.is_some_and(FollowerState::agrees),
+            durable_end: open.log.durable_end(),
+            log_start: open.log.log_start(),
+            pause,
+        })
     }
 
     /// Appends a batch, or answers why not.
@@ -191,7 +229,16 @@ impl PartitionWriter {
             view.log_end,
         );
         let news = old.as_ref().is_none_or(|old| is_news(old, &view));
+        let moved = old.as_ref().is_none_or(|old| {
+            old.log_end != view.log_end
+                || old.high_watermark != view.high_watermark
+                || old.log_start != view.log_start
+                || old.leader_epoch != view.leader_epoch
+        });
         let view = handle.publish(view, news);
+        if moved {
+            handle.tell_followers();
+        }
         open.release();
         Some(view)
     }
@@ -207,6 +254,38 @@ impl PartitionWriter {
     }
 }
 
+/// What a writer has to know of brokers: this one and those that may be in sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Brokers {
+    /// This broker.
+    pub(crate) me: BrokerId,
+    /// Brokers that are registered, unfenced and not shutting down, with their broker epochs.
+    pub(crate) eligible: BTreeMap<BrokerId, i64>,
+    /// `replica.lag.time.max.ms`.
+    pub(crate) replica_lag_max: Duration,
+}
+
+/// A log as the replication rules see it.
+struct Epochs<'a>(&'a Log);
+
+impl EpochLog for Epochs<'_> {
+    fn log_start(&self) -> Offset {
+        self.0.log_start()
+    }
+
+    fn log_end(&self) -> Offset {
+        self.0.log_end()
+    }
+
+    fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.0.epoch_for(offset)
+    }
+
+    fn epoch_end(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        self.0.epoch_end(epoch)
+    }
+}
+
 /// Whether readers asleep on the old view want to look again.
 fn is_news(old: &PartitionView, new: &PartitionView) -> bool {
     old.high_watermark != new.high_watermark
@@ -219,38 +298,82 @@ fn is_news(old: &PartitionView, new: &PartitionView) -> bool {
 
 impl OpenLog {
     /// Takes the role the controller gave: a new leader epoch starts at the end of the log.
-    fn lead_or_follow(&mut self, me: BrokerId, image: &PartitionImage, now: Now) {
-        if image.leader != me {
+    fn lead_or_follow(&mut self, image: &PartitionImage, brokers: &Brokers, now: Now) {
+        if image.leader != brokers.me {
             self.leader = None;
+            self.follow(image);
             let error = ProduceError::NotLeader { leader: image.leader, leader_epoch: image.leader_epoch };
             self.pending.fail(&error);
             return;
         }
-        let assignment = self.assignment(me, image);
+        self.follower = None;
+        let assignment = self.assignment(image, brokers);
         match &mut self.leader {
             Some(leader) if leader.leader_epoch() == image.leader_epoch => {
                 leader.reassign(assignment);
             }
             _ => {
                 self.log.assign_epoch(image.leader_epoch);
-                let leader = LeaderState::new(assignment, self.progress(), self.high_watermark, now);
-                self.leader = Some(leader);
+                self.leader = Some(LeaderState::new(assignment, self.progress(), self.high_watermark, now));
             }
         }
         self.take_high_watermark();
     }
 
-    fn assignment(&self, me: BrokerId, image: &PartitionImage) -> Assignment {
+    fn follow(&mut self, image: &PartitionImage) {
+        let known = self.follower.as_ref();
+        if known.is_some_and(|follower| follower.leader_epoch() == image.leader_epoch) {
+            return;
+        }
+        self.follower = (image.leader >= 0).then(|| FollowerState::new(image.leader, image.leader_epoch));
+    }
+
+    /// What a leader's answer means for the log; `None` when this replica follows nobody.
+    pub(super) fn follower_step(
+        &mut self,
+        asked: &FetchPosition,
+        answer: &FetchAnswer,
+    ) -> Option<FollowerStep> {
+        let follower = self.follower.as_mut()?;
+        Some(follower.on_answer(asked, answer, &Epochs(&self.log)))
+    }
+
+    /// A follower's high watermark is what its leader says, within its own log.
+    pub(super) fn set_high_watermark(&mut self, high_watermark: Offset) {
+        self.high_watermark = high_watermark.clamp(self.log.log_start(), self.log.log_end());
+    }
+
+    /// Changes what the leader knows; false when this replica does not lead.
+    pub(super) fn change_leader(&mut self, change: impl FnOnce(&mut LeaderState)) -> bool {
+        let Some(leader) = &mut self.leader else { return false };
+        change(leader);
+        self.take_high_watermark();
+        true
+    }
+
+    /// The ISR a leader wants now, and when it may want another by time alone.
+    pub(super) fn proposal(&mut self, now: Now) -> (Option<IsrProposal>, Option<Duration>) {
+        let Some(leader) = &mut self.leader else { return (None, None) };
+        leader.on_tick(now);
+        let proposal = leader.proposal(now);
+        let deadline = leader.next_deadline();
+        self.take_high_watermark();
+        (proposal, deadline)
+    }
+
+    fn assignment(&self, image: &PartitionImage, brokers: &Brokers) -> Assignment {
+        let replicated = image.replicas.len() > 1;
+        let eligible = |id: &BrokerId| brokers.eligible.get(id).map(|epoch| (*id, *epoch));
         Assignment {
-            leader: me,
+            leader: brokers.me,
             leader_epoch: image.leader_epoch,
             partition_epoch: image.partition_epoch,
+            eligible: image.replicas.iter().filter(|_| replicated).filter_map(eligible).collect(),
+            replica_lag_max: brokers.replica_lag_max,
             replicas: image.replicas.to_vec(),
             isr: image.isr.to_vec(),
-            // Nobody fetches from here yet, so nobody can join or leave.
-            eligible: BTreeMap::new(),
-            min_insync_replicas: self.config.min_insync_replicas,
-            replica_lag_max: REPLICA_LAG_MAX,
+            // Replicas that are being added do not count: a partition of one stays writable while it moves.
+            min_insync_replicas: self.config.min_insync_replicas.min(image.replication_factor().max(1)),
             flush: self.config.flush_rule(),
         }
     }
@@ -273,14 +396,14 @@ impl OpenLog {
     /// New settings of the topic.
     pub(super) fn configure(
         &mut self,
-        me: BrokerId,
         image: &PartitionImage,
         config: Arc<PartitionConfig>,
+        brokers: &Brokers,
         now: Now,
     ) {
         self.log.set_config(Arc::clone(&config.log));
         self.config = config;
-        self.lead_or_follow(me, image, now);
+        self.lead_or_follow(image, brokers, now);
     }
 
     /// Whether acks do not wait for the disk.
@@ -428,9 +551,10 @@ impl OpenLog {
         }
     }
 
-    /// Whether a view must be published for acks or readers, beyond a moved log end.
-    pub(super) fn wants_publish(&self, published: Option<&PartitionView>) -> bool {
+    /// Whether a view must be published for acks, readers or other replicas, beyond a moved log end nobody else has.
+    pub(super) fn wants_publish(&self, replicated: bool, published: Option<&PartitionView>) -> bool {
         self.pending.wants_publish()
+            || (replicated && published.is_none_or(|view| view.log_end != self.log.log_end()))
             || published.is_none_or(|view| {
                 view.high_watermark != self.high_watermark
                     || view.log_start != self.log.log_start()

@@ -55,8 +55,7 @@ impl Outgoing {
         Outgoing { head, parts }
     }
 
-    /// Bytes on the wire.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.head.len() + self.parts.iter().map(Bytes::len).sum::<usize>()
     }
 

@@ -1,12 +1,14 @@
 //! [`PeerListener`]: answers the calls of other nodes.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,40 +26,53 @@ const IN_WORK_MAX: usize = 1024;
 const BACKLOG: i32 = 128;
 
 type Handler =
-    Box<dyn Fn(Arc<Session>, Bytes) -> BoxFuture<'static, Result<Vec<Bytes>, String>> + Send + Sync>;
+    Arc<dyn Fn(Arc<Session>, Bytes) -> BoxFuture<'static, Result<Vec<Bytes>, String>> + Send + Sync>;
 
-/// What this node answers, by kind of call.
+/// What this node answers, by kind of call. Parts of the node add theirs as they come up.
 #[derive(Default)]
 pub struct Services {
-    handlers: BTreeMap<u8, Handler>,
+    handlers: RwLock<BTreeMap<u8, Handler>>,
 }
 
 /// One connection as handlers see it.
 pub struct Session {
     /// Who calls.
     pub caller: Caller,
-    /// What a handler keeps for this connection, such as the fetch session of a follower.
-    pub state: std::sync::Mutex<Option<Box<dyn std::any::Any + Send>>>,
+    /// What handlers keep for this connection, such as the fetch session of a follower.
+    state: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Session {
+    /// What the handlers of this connection keep, made by the first who asks.
+    pub fn state<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = state.get_or_insert_with(|| make());
+        Arc::clone(kept).downcast().expect("one kind of handlers keeps something on a connection")
+    }
 }
 
 impl Services {
     /// Answers the calls `C` with `handler`. An error text goes to the caller as it is.
-    pub fn serve<C, F>(&mut self, handler: impl Fn(Arc<Session>, Message<C>) -> F + Send + Sync + 'static)
+    pub fn serve<C, F>(&self, handler: impl Fn(Arc<Session>, Message<C>) -> F + Send + Sync + 'static)
     where
         C: Call,
         F: Future<Output = Result<Message<C::Answer>, String>> + Send + 'static,
     {
-        let taken = self.handlers.insert(
-            C::KIND,
-            Box::new(move |session, body| match call::decode::<C>(&body) {
-                Ok(message) => {
-                    let answer = handler(session, message);
-                    Box::pin(async move { answer.await.map(call::encode) })
-                }
-                Err(error) => Box::pin(std::future::ready(Err(format!("{}: {error}", C::NAME)))),
-            }),
-        );
+        let handler: Handler = Arc::new(move |session, body| match call::decode::<C>(&body) {
+            Ok(message) => {
+                let answer = handler(session, message);
+                async move { answer.await.map(call::encode) }.boxed()
+            }
+            Err(error) => std::future::ready(Err(format!("{}: {error}", C::NAME))).boxed(),
+        });
+        let taken = self.handlers.write().unwrap_or_else(PoisonError::into_inner).insert(C::KIND, handler);
         assert!(taken.is_none(), "two services of kind {} ({})", C::KIND, C::NAME);
+    }
+}
+
+impl Services {
+    fn find(&self, kind: u8) -> Option<Handler> {
+        self.handlers.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned()
     }
 }
 
@@ -73,8 +88,12 @@ impl PeerListener {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn open(port: BoundPort, me: Arc<ArcSwap<Myself>>, services: Services) -> io::Result<PeerListener> {
-        Ok(PeerListener { socket: port.listen(BACKLOG)?, me, services: Arc::new(services) })
+    pub fn open(
+        port: BoundPort,
+        me: Arc<ArcSwap<Myself>>,
+        services: Arc<Services>,
+    ) -> io::Result<PeerListener> {
+        Ok(PeerListener { socket: port.listen(BACKLOG)?, me, services })
     }
 
     /// Serves until told to stop; connections end with it.
@@ -160,14 +179,14 @@ impl Connection {
             return Err(objection);
         }
         let answer = Outgoing::new(ANSWER, first.number, call::encode(Message::from((*me).clone())));
-        Ok((Arc::new(Session { caller: hello.from, state: std::sync::Mutex::default() }), answer))
+        Ok((Arc::new(Session { caller: hello.from, state: Mutex::default() }), answer))
     }
 
     fn answer(&self, session: &Arc<Session>, frame: Frame) -> impl Future<Output = Option<Outgoing>> + use<> {
         let Frame { kind, number, body } = frame;
-        let answer = match self.services.handlers.get(&kind) {
+        let answer = match self.services.find(kind) {
             Some(handler) => handler(Arc::clone(session), body),
-            None => Box::pin(std::future::ready(Err(format!("calls of kind {kind} are not known here")))),
+            None => std::future::ready(Err(format!("calls of kind {kind} are not answered here"))).boxed(),
         };
         async move {
             let answer = answer.await;

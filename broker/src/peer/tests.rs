@@ -53,7 +53,7 @@ async fn serve(me: Arc<ArcSwap<Myself>>, services: Services, at: &str) -> Server
     let port = transport::bind(at.parse().unwrap()).unwrap();
     let address = port.local_address().unwrap().to_string();
     let (stop, stopping) = watch::channel(false);
-    let listener = PeerListener::open(port, me, services).unwrap();
+    let listener = PeerListener::open(port, me, Arc::new(services)).unwrap();
     Server { address, stop, task: tokio::spawn(listener.serve(stopping)) }
 }
 
@@ -65,7 +65,7 @@ impl Server {
 }
 
 fn echoing() -> Services {
-    let mut services = Services::default();
+    let services = Services::default();
     services.serve(|session, message: Message<Echo>| async move {
         if message.head.text == "no" {
             return Err("no means no".to_owned());
@@ -94,7 +94,7 @@ async fn a_call_is_answered_with_its_raw_bytes() {
 
 #[tokio::test]
 async fn a_slow_call_does_not_hold_up_the_next() {
-    let mut services = echoing();
+    let services = echoing();
     services.serve(|_, _: Message<Never>| std::future::pending());
     let server = serve(introduction("c", 1), services, "127.0.0.1:0").await;
     let client = PeerClients::new(introduction("c", 2)).to(&server.address, Purpose::Control);
@@ -112,7 +112,7 @@ async fn a_refusal_comes_with_its_text() {
     let refused = client.call(echo("no"), PATIENCE).await.unwrap_err();
     assert_eq!(refused.to_string(), format!("{} refused: no means no", server.address));
     let unknown = client.call(Never, PATIENCE).await.unwrap_err();
-    assert!(unknown.to_string().contains("calls of kind 2 are not known here"), "{unknown}");
+    assert!(unknown.to_string().contains("calls of kind 2 are not answered here"), "{unknown}");
     server.stop().await;
 }
 
@@ -140,7 +140,7 @@ async fn two_nodes_with_one_id_are_told_so() {
 #[tokio::test]
 async fn whoever_waits_is_told_when_the_connection_breaks_and_the_next_call_makes_a_new_one() {
     let started = Arc::new(Notify::new());
-    let mut services = echoing();
+    let services = echoing();
     let told = Arc::clone(&started);
     services.serve(move |_, _: Message<Never>| {
         told.notify_one();

@@ -18,6 +18,7 @@ use super::reconcile::Reconciler;
 use super::start::{self, ReplicaOptions, StartError};
 use crate::partition::directory::Directory;
 use crate::partition::inbox::Input;
+use crate::partition::outlet::Outlet;
 use crate::partition::{LogThreadMetrics, PartitionHandle};
 
 /// How stopping went.
@@ -98,6 +99,11 @@ impl ReplicaManager {
     /// on, and only a restart helps.
     pub fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.directory.watch_failure()
+    }
+
+    /// What the writers have to say to other brokers.
+    pub fn outlet(&self) -> Arc<Outlet> {
+        self.directory.outlet()
     }
 
     /// What the log threads did.

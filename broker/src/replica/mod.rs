@@ -1,7 +1,11 @@
 //! The replicas of this broker: which partitions it holds, kept in step with the cluster's metadata.
 
+pub mod fetcher;
+pub mod isr_proposer;
 pub mod manager;
 pub mod map;
+pub mod messages;
+pub mod serving;
 
 mod reconcile;
 mod start;

@@ -7,13 +7,14 @@ use arc_swap::ArcSwap;
 use tidemark_core::metadata::{
     BrokerConfigs, ClusterDelta, ClusterImage, PartitionImage, TopicSettings, delta,
 };
+use tidemark_core::replication::isr::REPLICA_LAG_MAX;
 use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 
 use super::map::ReplicaMap;
 use crate::partition::directory::{Directory, UpkeepSettings};
 use crate::partition::inbox::Input;
-use crate::partition::{PartitionConfig, PartitionHandle, Removal};
+use crate::partition::{Brokers, PartitionConfig, PartitionHandle, Removal};
 
 /// Follows the images and writes the map.
 pub(super) struct Reconciler {
@@ -69,10 +70,13 @@ impl Reconciler {
     }
 
     fn start(&mut self, delta: &ClusterDelta, image: Arc<ClusterImage>) {
+        self.tell_brokers(&image);
         let mut map = ReplicaMap::clone(&self.map.load());
         let mut configs = ConfigCache::default();
         let mut attach: BTreeMap<usize, Vec<(PartitionHandle, PartitionImage)>> = BTreeMap::new();
         let threads = self.directory.inboxes().len();
+        // First: an ISR in this image may count on a min ISR in it.
+        self.reconfigure(delta, &image, &map, &mut configs);
         for assigned in &delta.start {
             if let Some(handle) = map.partition_by_id(assigned.id) {
                 handle.assign(assigned.partition.clone());
@@ -88,12 +92,24 @@ impl Reconciler {
         for (thread, partitions) in attach {
             self.directory.inboxes()[thread].send(Input::Attach(partitions));
         }
-        self.reconfigure(delta, &image, &map, &mut configs);
         self.directory.set_upkeep(UpkeepSettings::new(&self.configs.settings(&image, self.me)));
         // A handle is in the map only after its thread was told of it: inputs are handled in order.
         self.map.store(Arc::new(map));
         self.image = image;
         self.applied.send_replace(self.image.version);
+    }
+
+    /// Tells the log threads of brokers that may be in sync, before anything they are needed for.
+    fn tell_brokers(&self, image: &ClusterImage) {
+        if image.brokers.ptr_eq(&self.image.brokers) {
+            return;
+        }
+        let usable = image.usable_brokers().map(|broker| (broker.id, broker.epoch));
+        let brokers =
+            Arc::new(Brokers { me: self.me, eligible: usable.collect(), replica_lag_max: REPLICA_LAG_MAX });
+        for inbox in self.directory.inboxes() {
+            inbox.send(Input::Brokers(Arc::clone(&brokers)));
+        }
     }
 
     fn reconfigure(

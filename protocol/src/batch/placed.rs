@@ -72,6 +72,11 @@ impl PlacedBatch {
         &self.body
     }
 
+    /// The batch in two pieces, the second of them shared.
+    pub fn parts(&self) -> [Bytes; 2] {
+        [Bytes::copy_from_slice(&self.prefix), self.body.clone()]
+    }
+
     /// The whole batch copied into one piece.
     pub fn to_bytes(&self) -> Bytes {
         let mut whole = BytesMut::with_capacity(self.len());

@@ -239,6 +239,11 @@ impl Log {
         self.epochs.end_offset_for(epoch, self.log_end)
     }
 
+    /// The newest leader epoch that begins at or before `offset`, if any is known.
+    pub fn epoch_for(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_for(offset)
+    }
+
     /// The newest leader epoch known.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.latest().map(|entry| entry.epoch)

@@ -16,13 +16,20 @@ use super::node::{self, Ready};
 use crate::exit::Failure;
 use crate::files;
 
+mod cluster;
+
 /// Port of Kafka clients unless another is asked for.
 const DEFAULT_PORT: u16 = 9092;
+/// Where data goes unless the command line says otherwise.
+const DEFAULT_DATA: &str = "tidemark-data";
 /// The listener of a node that names none.
 const LISTENER: &str = "PLAINTEXT";
+/// What runs the same node again, beside its data.
+const CONFIG_FILE: &str = "tidemark.toml";
 /// What `dev` presumes, where nothing else is said: a single node that creates topics and never makes a client wait.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 7] = [
     ("admin.bind", "127.0.0.1:0"),
+    ("peer.bind", "127.0.0.1:0"),
     ("node.id", "1"),
     ("kafka.auto.create.topics.enable", "true"),
     ("kafka.default.replication.factor", "1"),
@@ -42,8 +49,8 @@ pub struct DevArgs {
     /// Keep the data in a temporary directory that is deleted at the end
     #[arg(long)]
     ephemeral: bool,
-    /// Number of nodes; only 1 in this version
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Number of nodes, each a process of its own; their Kafka ports are P, P+1, …
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(cluster::NODES_MAX)))]
     nodes: u32,
     /// Set a key, as node.id=2 or kafka.num.partitions=4; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
@@ -52,9 +59,8 @@ pub struct DevArgs {
 
 /// Runs `dev`.
 pub fn run(args: DevArgs, clock: Clock) -> Outcome {
-    if args.nodes != 1 {
-        return Err(Failure::usage(format!("--nodes {}: this version runs single nodes only", args.nodes))
-            .hint("Clusters come in a later version; without --nodes a broker starts here."));
+    if args.nodes > 1 {
+        return several(&args);
     }
     let layers = layers(&args)?;
     let config = node::checked(&layers)?;
@@ -72,13 +78,42 @@ pub fn run(args: DevArgs, clock: Clock) -> Outcome {
     });
     // A node that did not start has not written it.
     let _ = files::remove(&config.data_dir.join("pid"));
-    match ephemeral.map(|dir| files::remove_dir(&dir)) {
-        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-            eprintln!("warning: {} is left behind: {error}", config.data_dir.display());
+    if let Some(dir) = ephemeral {
+        forget(&dir);
+    }
+    outcome
+}
+
+/// Runs a cluster.
+fn several(args: &DevArgs) -> Outcome {
+    let dir = data_dir(args).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+    let outcome = cluster::run(args, &dir);
+    if args.ephemeral {
+        forget(&dir);
+    }
+    outcome
+}
+
+/// Removes data that was not to be kept.
+fn forget(dir: &Path) {
+    match files::remove_dir(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            eprintln!("warning: {} is left behind: {error}", dir.display());
         }
         _ => {}
     }
-    outcome
+}
+
+/// Where the data goes, if the command line says so.
+fn data_dir(args: &DevArgs) -> Option<PathBuf> {
+    let temporary = || std::env::temp_dir().join(format!("tidemark-dev-{}", Uuid::new_v4().simple()));
+    args.data.clone().or_else(|| args.ephemeral.then(temporary))
+}
+
+fn add_defaults(layers: &mut Layers) {
+    for (key, value) in DEFAULTS {
+        layers.add_default(key, value);
+    }
 }
 
 fn layers(args: &DevArgs) -> Result<Layers, Failure> {
@@ -88,23 +123,16 @@ fn layers(args: &DevArgs) -> Result<Layers, Failure> {
     } else if !layers.values().any(|(key, _, _)| key.starts_with("listener.") && key.ends_with(".bind")) {
         layers.add_default(&format!("listener.{LISTENER}.bind"), &format!("127.0.0.1:{DEFAULT_PORT}"));
     }
-    let data = match (&args.data, args.ephemeral) {
-        (Some(dir), _) => Some(dir.clone()),
-        (None, true) => Some(std::env::temp_dir().join(format!("tidemark-dev-{}", Uuid::new_v4().simple()))),
-        (None, false) => None,
-    };
-    if let Some(dir) = data {
+    if let Some(dir) = data_dir(args) {
         layers.add_set(&format!("node.data_dir={}", dir.display()));
     }
-    for (key, value) in DEFAULTS {
-        layers.add_default(key, value);
-    }
+    add_defaults(&mut layers);
     Ok(layers)
 }
 
 /// Writes `tidemark.toml` and `pid` beside the data.
 fn leave_traces(layers: &Layers, ready: &Ready) -> Result<(), Failure> {
-    files::write_text(&ready.data_dir.join("tidemark.toml"), &config_text(layers, ready))?;
+    files::write_text(&ready.data_dir.join(CONFIG_FILE), &config_text(layers, ready))?;
     files::write_text(&ready.data_dir.join("pid"), &format!("{}\n", std::process::id()))
 }
 
@@ -118,6 +146,7 @@ fn config_text(layers: &Layers, ready: &Ready) -> String {
         let value = match key {
             "node.data_dir" => ready.data_dir.display().to_string(),
             "admin.bind" => ready.admin.map_or_else(|| value.to_owned(), |address| address.to_string()),
+            "peer.bind" => ready.peer.map_or_else(|| value.to_owned(), |address| address.to_string()),
             // Listeners are started, and told, in the order of their names.
             key if key.starts_with("listener.") && key.ends_with(".bind") => {
                 bound.next().map_or_else(|| value.to_owned(), ToString::to_string)
@@ -188,6 +217,7 @@ mod tests {
         let ready = Ready {
             kafka: vec!["127.0.0.1:4711".parse().expect("address")],
             admin: Some("127.0.0.1:4712".parse().expect("address")),
+            peer: Some("127.0.0.1:4713".parse().expect("address")),
             data_dir: PathBuf::from("/d"),
         };
         let mut again = Layers::default();
@@ -196,6 +226,7 @@ mod tests {
         assert_eq!(config.node_id, 7);
         assert_eq!(config.listeners[0].bind, ready.kafka[0]);
         assert_eq!(config.admin, ready.admin);
+        assert_eq!(config.peer, ready.peer);
         assert_eq!(config.data_dir, PathBuf::from("/d"));
         assert_eq!(config.kafka.statics().get("num.partitions").map(String::as_str), Some("4"));
     }

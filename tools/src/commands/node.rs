@@ -29,6 +29,8 @@ pub struct Ready {
     pub kafka: Vec<SocketAddr>,
     /// Address of the admin port, if it has one.
     pub admin: Option<SocketAddr>,
+    /// Address of the port for other nodes, if it has one.
+    pub peer: Option<SocketAddr>,
     /// Where its data is, as an absolute path.
     pub data_dir: PathBuf,
 }
@@ -106,6 +108,7 @@ async fn live(
     let ready = Ready {
         kafka: broker.addresses().listeners.iter().map(|(_, address)| *address).collect(),
         admin: broker.addresses().admin,
+        peer: broker.addresses().peer,
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
     };
     on_ready(&ready)?;
@@ -141,7 +144,7 @@ pub fn say_ready(ready: &Ready) {
 }
 
 /// One event on standard output. Whoever started the node may have closed it; the node goes on.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
@@ -160,13 +163,14 @@ fn start_failure(error: StartError) -> Failure {
 }
 
 /// Both signals that ask for an end.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Signals, Failure> {
+    /// Listens for them from now on.
+    pub fn new() -> Result<Signals, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("no signals: {error}")));
         Ok(Signals {
@@ -175,7 +179,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    /// Returns with the next one.
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,6 +1,7 @@
 use tidemark_storage::disk::sim::SimDisk;
 
 use super::*;
+use crate::peer::{Myself, PeerClients};
 
 const ME: RaftId = 1;
 
@@ -11,10 +12,23 @@ async fn a_voter_alone_has_no_ticks_on_its_first_start_nor_later() {
     let dir = Path::new("/data/metadata");
     disk.create_dir_all(dir).unwrap();
     for run in 0..3 {
-        let (quorum, _image, is_new) = RaftQuorum::open(&disk, dir, ME, Uuid::from_u128(run)).await.unwrap();
+        let me = Myself {
+            cluster_id: String::new(),
+            node_id: 1,
+            directory_id: Uuid::from_u128(2),
+            incarnation: Uuid::from_u128(run),
+        };
+        let clients = PeerClients::new(Arc::new(arc_swap::ArcSwap::from_pointee(me)));
+        let seat = Seat {
+            id: ME,
+            voter: Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new() },
+            session: Uuid::from_u128(run),
+            network: Network::new(ME, clients),
+            beginning: Beginning::Found,
+        };
+        let (quorum, _image, is_new) = RaftQuorum::open(&disk, dir, &seat).await.unwrap();
         assert_eq!(is_new, run == 0);
-        let voter = Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new() };
-        assert_eq!(quorum.come_up(ME, voter, is_new).await.unwrap(), Ticks::Off, "run {run}");
+        assert_eq!(quorum.take_seat(&seat, is_new).await.unwrap(), Ticks::Off, "run {run}");
         assert!(quorum.is_leader());
         quorum.stop().await;
     }

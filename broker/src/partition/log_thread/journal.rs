@@ -135,7 +135,7 @@ impl LogThread {
         true
     }
 
-    fn note_unmarked(&mut self) {
+    pub(super) fn note_unmarked(&mut self) {
         let unmarked = std::mem::take(&mut self.journal.unmarked);
         for slot in unmarked {
             let Some(writer) = self.writer(slot) else { continue };

@@ -60,6 +60,11 @@ impl LogThread {
         let failed = self.directory.failure().is_some();
         let Some(writer) = self.writer(slot) else { return };
         writer.due = None;
+        if writer.is_replicated() && !failed {
+            self.touch(slot);
+            self.propose(slot, now);
+        }
+        let Some(writer) = self.writer(slot) else { return };
         let Some(open) = writer.open_log() else { return };
         if failed {
             return;

@@ -14,6 +14,8 @@ use tidemark_protocol::error_code::ErrorCode;
 
 use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
+use crate::controller::Voter;
+use crate::replica::fetcher::PEER_LISTENER;
 
 /// Kafka's name of the metadata log.
 const TOPIC: &str = "__cluster_metadata";
@@ -68,39 +70,45 @@ fn unknown(context: &RequestContext, topic: AskedTopic) -> TopicData {
     TopicData::default().with_topic_name(topic.topic_name.clone()).with_partitions(partitions.collect())
 }
 
-/// The state of the quorum as its one voter knows it, which is this node.
+/// The state of the quorum as this node knows it. How far others are only the leader knows, and it does not tell: −1.
 fn partition(ctx: &Ctx, context: &RequestContext) -> PartitionData {
     let metrics = ctx.controller.metrics();
+    let members = ctx.controller.members();
     let end = |index: Option<u64>| index.map_or(0, |index| i64::try_from(index + 1).unwrap_or(i64::MAX));
     let (versioned, now_ms) = (context.version >= DIRECTORIES_FROM, ctx.clock.now().wall_ms);
-    let voter = ReplicaState::default()
-        .with_replica_id(ctx.node_id.into())
-        .with_log_end_offset(end(metrics.last_log_index))
-        .with_last_fetch_timestamp(now_ms)
-        .with_last_caught_up_timestamp(now_ms);
-    let directory =
-        ctx.image().brokers.get(&ctx.node_id).and_then(|broker| broker.directories.first().copied());
-    let voter = match directory {
-        Some(directory) if versioned => voter.with_replica_directory_id(directory),
-        _ => voter,
+    let state = |member: &Voter| {
+        let is_me = member.broker_id == ctx.node_id;
+        let (at, end) = if is_me { (now_ms, end(metrics.last_log_index)) } else { (-1, -1) };
+        let state = ReplicaState::default()
+            .with_replica_id(member.broker_id.into())
+            .with_log_end_offset(end)
+            .with_last_fetch_timestamp(at)
+            .with_last_caught_up_timestamp(at);
+        if versioned { state.with_replica_directory_id(member.directory_id) } else { state }
     };
-    let leader = if metrics.leader.is_some() { ctx.node_id } else { -1 };
+    let leader = metrics.leader.and_then(|leader| members.get(leader)).map_or(-1, |leader| leader.broker_id);
     PartitionData::default()
         .with_error_message(versioned.then(|| text("")))
         .with_leader_id(leader.into())
         .with_leader_epoch(i32::try_from(metrics.term).unwrap_or(i32::MAX))
         .with_high_watermark(end(metrics.committed_index))
-        .with_current_voters(vec![voter])
+        .with_current_voters(members.voters.values().map(state).collect())
+        .with_observers(members.learners.values().map(state).collect())
 }
 
 fn nodes(ctx: &Ctx) -> Vec<Node> {
-    let image = ctx.image();
-    let Some(broker) = image.brokers.get(&ctx.node_id) else { return Vec::new() };
-    let listeners = broker.endpoints.iter().map(|endpoint| {
-        Listener::default()
-            .with_name(text(&endpoint.listener))
-            .with_host(text(&endpoint.host))
-            .with_port(endpoint.port)
-    });
-    vec![Node::default().with_node_id(broker.id.into()).with_listeners(listeners.collect())]
+    let (image, members) = (ctx.image(), ctx.controller.members());
+    let brokers = members.voters.values().filter_map(|voter| image.brokers.get(&voter.broker_id));
+    brokers
+        .map(|broker| {
+            let for_clients = broker.endpoints.iter().filter(|endpoint| endpoint.listener != PEER_LISTENER);
+            let listeners = for_clients.map(|endpoint| {
+                Listener::default()
+                    .with_name(text(&endpoint.listener))
+                    .with_host(text(&endpoint.host))
+                    .with_port(endpoint.port)
+            });
+            Node::default().with_node_id(broker.id.into()).with_listeners(listeners.collect())
+        })
+        .collect()
 }

@@ -1,0 +1,153 @@
+//! Taking a place in the cluster: whose the data directory is, which cluster it belongs to, the controller of this node, and the
+//! registration of its broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tidemark_core::metadata::Endpoint;
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::types::TopicId;
+use tidemark_storage::disk::Disk;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Ports, StartError, fresh_cluster_id, host_of};
+use crate::clock::Clock;
+use crate::config::NodeConfig;
+use crate::controller::formation::{self, Formation};
+use crate::controller::{self, Beginning, Controller, Peers, Registration};
+use crate::data_dir::{DataDir, FIRST_RAFT_ID, Fresh, HeldDir};
+use crate::peer::client::Introduction;
+use crate::peer::{Myself, PeerClients, PeerListener, Services};
+use crate::replica::fetcher::PEER_LISTENER;
+
+/// How long a broker tries to register: the session of a process that was killed has to end first.
+const REGISTER_TIME_MAX: Duration = Duration::from_secs(60);
+/// Between two attempts to register.
+const REGISTER_PAUSE: Duration = Duration::from_millis(200);
+
+/// A node that belongs to its cluster.
+pub(super) struct Place {
+    pub(super) data_dir: DataDir,
+    pub(super) peers: Peers,
+    pub(super) controller: Controller,
+}
+
+/// Finds or founds the cluster, starts the controller and registers the broker.
+pub(super) async fn take_place(
+    config: &NodeConfig,
+    ports: &mut Ports,
+    disk: &Arc<dyn Disk>,
+    clock: &Clock,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Place, StartError> {
+    let held = DataDir::hold(disk, &config.data_dir)?;
+    let incarnation = Uuid::new_v4();
+    let directory_id = held.identity().map_or_else(Uuid::new_v4, |identity| identity.directory_id);
+    let me = Arc::new(ArcSwap::from_pointee(Myself {
+        cluster_id: held.identity().map_or_else(String::new, |identity| identity.cluster_id.clone()),
+        node_id: config.node_id,
+        directory_id,
+        incarnation,
+    }));
+    let peers = open_peers(config, ports, me, stopping)?;
+    let (fresh, beginning) = beginning(config, &held, &peers, directory_id).await;
+    let data_dir = held.open(disk, config.node_id, config.cluster_id.as_deref(), &fresh)?;
+    peers.clients.join_cluster(&data_dir.identity().cluster_id);
+    let controller = Controller::start(controller::StartOptions {
+        disk: Arc::clone(disk),
+        data_dir: config.data_dir.clone(),
+        identity: data_dir.identity().clone(),
+        incarnation,
+        peers: peers.clone(),
+        beginning,
+        seeds: config.seeds.clone(),
+        clock: clock.clone(),
+    })
+    .await?;
+    register(config, &data_dir, &controller.handle(), ports, &peers).await?;
+    Ok(Place { data_dir, peers, controller })
+}
+
+/// Opens the port for other nodes, which may ask from now on where this one stands.
+fn open_peers(
+    config: &NodeConfig,
+    ports: &mut Ports,
+    me: Introduction,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Peers, StartError> {
+    let services = Arc::new(Services::default());
+    let clients = PeerClients::new(Arc::clone(&me));
+    let Some((address, port)) = ports.peer.zip(ports.unopened_peer.take()) else {
+        return Ok(Peers::new(clients, services, String::new()));
+    };
+    let advertised = config.peer_advertise.clone();
+    let advertised = advertised.unwrap_or_else(|| format!("{}:{}", host_of(address), address.port()));
+    let refused = |source| StartError::Port { what: "peer".to_owned(), address, source };
+    let listener = PeerListener::open(port, me, Arc::clone(&services)).map_err(refused)?;
+    tokio::spawn(listener.serve(stopping.clone()));
+    Ok(Peers::new(clients, services, advertised))
+}
+
+/// What an empty directory becomes; nothing is asked for one that is somebody's.
+async fn beginning(
+    config: &NodeConfig,
+    held: &HeldDir,
+    peers: &Peers,
+    directory_id: Uuid,
+) -> (Fresh, Beginning) {
+    let found = Fresh { cluster_id: fresh_cluster_id(config), directory_id, raft_id: None };
+    if held.identity().is_some() {
+        // Only a voter without history asks; one that joined and was killed before it had any goes on joining.
+        let joins = held.identity().is_some_and(|identity| identity.raft_id != FIRST_RAFT_ID);
+        return (found, if joins { Beginning::Follow } else { Beginning::Found });
+    }
+    match formation::find(&peers.clients, &peers.address, &config.seeds).await {
+        Formation::Found => (found, Beginning::Found),
+        Formation::Join { cluster_id, raft_id } => {
+            let cluster_id = TopicId::parse(&cluster_id).map_or(found.cluster_id, |id| id.0);
+            (Fresh { cluster_id, directory_id, raft_id: Some(raft_id) }, Beginning::Follow)
+        }
+    }
+}
+
+async fn register(
+    config: &NodeConfig,
+    data_dir: &DataDir,
+    controller: &controller::ControllerHandle,
+    ports: &Ports,
+    peers: &Peers,
+) -> Result<(), StartError> {
+    let mut endpoints = ports.endpoints(config);
+    if let Some((host, port)) = peers.address.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok())
+    {
+        let port = port.parse().expect("it was just looked at");
+        endpoints.push(Endpoint { listener: PEER_LISTENER.to_owned(), host: host.to_owned(), port });
+    }
+    let registration = Registration {
+        id: config.node_id,
+        rack: config.rack.clone(),
+        endpoints,
+        fenced: !controller.is_alone(),
+        directories: vec![data_dir.identity().directory_id],
+        statics: config.kafka.statics().as_ref().clone(),
+    };
+    let register = async {
+        loop {
+            match controller.register_broker(registration.clone()).await {
+                Ok(Ok(_epoch)) => return Ok(()),
+                Ok(Err(failure)) if failure.code == ErrorCode::DuplicateBrokerRegistration => {
+                    tracing::info!("waiting for the session of this node's last run to end");
+                    tokio::time::sleep(REGISTER_PAUSE).await;
+                }
+                Ok(Err(failure)) => return Err(StartError::Registration(failure.message)),
+                Err(error) => return Err(StartError::Registration(error.to_string())),
+            }
+        }
+    };
+    let registered = tokio::time::timeout(REGISTER_TIME_MAX, register).await;
+    registered.unwrap_or_else(|_| {
+        Err(StartError::Registration(format!("another process runs as node {}", config.node_id)))
+    })
+}

@@ -1,0 +1,81 @@
+//! Keeps this node a member of the quorum, and, while it leads, the quorum as large as it should be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::formation::{Elsewhere, Join};
+use super::membership::better_voters;
+use super::quorum::{Quorum, RaftId, Voter};
+use crate::peer::{PeerClients, Purpose};
+
+/// Voters a cluster has where it has nodes enough: any one of them may be lost.
+const VOTERS: usize = 3;
+/// Between two looks at the members of a quorum that has several.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the leader may take to let a member in.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to join.
+const JOIN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Tells the leader where this member is reached, until it knows.
+pub async fn join(
+    clients: PeerClients,
+    quorum: Arc<dyn Quorum>,
+    id: RaftId,
+    voter: Voter,
+    seeds: Vec<String>,
+) {
+    let mut named = None;
+    for attempt in 0_usize.. {
+        if quorum.is_leader() {
+            match quorum.admit(id, voter.clone()).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "the address of this node is not known to the quorum yet")
+                }
+            }
+        } else {
+            let members = quorum.members();
+            let known = members.voters.values().map(|voter| &voter.address).chain(&seeds);
+            let known: Vec<&String> = known.filter(|at| !at.is_empty() && **at != voter.address).collect();
+            let next =
+                named.take().or_else(|| known.get(attempt % known.len().max(1)).map(|at| (*at).clone()));
+            if let Some(address) = next {
+                let join = Join { id, voter: voter.clone() };
+                match clients.to(&address, Purpose::Control).call(join, JOIN_PATIENCE).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(Elsewhere::Ask(Some(leader)))) => {
+                        named = Some(leader);
+                        continue;
+                    }
+                    Ok(Err(Elsewhere::Ask(None))) => {}
+                    Ok(Err(Elsewhere::Later(why))) => tracing::debug!(%address, why, "not let in yet"),
+                    Err(error) => tracing::debug!(%error, "not let in yet"),
+                }
+            }
+        }
+        tokio::time::sleep(JOIN_PAUSE).await;
+    }
+}
+
+/// While this node leads, makes voters of members that have caught up. `newcomer` wakes it when there is one; a quorum of one
+/// sleeps.
+pub async fn keep(quorum: Arc<dyn Quorum>, newcomer: Arc<Notify>) {
+    let me = quorum.metrics().id;
+    loop {
+        if quorum.members().is_alone(me) {
+            newcomer.notified().await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !quorum.is_leader() {
+            continue;
+        }
+        let Some(voters) = better_voters(&quorum.members(), &quorum.caught_up(), VOTERS) else { continue };
+        match quorum.set_voters(voters.clone()).await {
+            Ok(()) => tracing::info!(?voters, "the quorum has new voters"),
+            Err(error) => tracing::warn!(%error, ?voters, "the voters were not changed; trying again"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Who should vote: a quorum of one until there are three nodes, then three of them.
+//!
+//! Pure. A quorum never lives at an even number: losing one of two stops it, as losing one of one does, and is twice as
+//! likely. Nobody is taken out unless a newer member stands for the same node: its disk was replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::quorum::{Members, RaftId};
+
+/// The voters to have instead of those there are, if others would be better. `caught_up` are members that have the whole
+/// log but for the last moment; `target` is how many voters there should be where there are nodes enough.
+pub fn better_voters(
+    members: &Members,
+    caught_up: &BTreeSet<RaftId>,
+    target: usize,
+) -> Option<BTreeSet<RaftId>> {
+    let mut voters: BTreeMap<i32, RaftId> =
+        members.voters.iter().map(|(id, voter)| (voter.broker_id, *id)).collect();
+    let candidates: Vec<(i32, RaftId)> = members
+        .learners
+        .iter()
+        .filter(|(id, _)| caught_up.contains(id))
+        .map(|(id, learner)| (learner.broker_id, *id))
+        .collect();
+    for (broker, id) in &candidates {
+        // Ids only grow: the larger one is the node as it is now.
+        if voters.get(broker).is_some_and(|old| old < id) {
+            voters.insert(*broker, *id);
+        }
+    }
+    let newcomers: Vec<_> = candidates.iter().filter(|(broker, _)| !voters.contains_key(broker)).collect();
+    let room = target.saturating_sub(voters.len()).min(newcomers.len());
+    // In pairs, so that their number stays odd.
+    for (broker, id) in newcomers.into_iter().take(room - room % 2) {
+        voters.insert(*broker, *id);
+    }
+    let wanted: BTreeSet<RaftId> = voters.into_values().collect();
+    (!wanted.iter().eq(members.voters.keys())).then_some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::quorum::Voter;
+    use super::*;
+
+    fn members(voters: &[(RaftId, i32)], learners: &[(RaftId, i32)]) -> Members {
+        let all = |list: &[(RaftId, i32)]| {
+            let voter =
+                |broker| Voter { broker_id: broker, directory_id: Uuid::nil(), address: String::new() };
+            list.iter().map(|(id, broker)| (*id, voter(*broker))).collect()
+        };
+        Members { voters: all(voters), learners: all(learners) }
+    }
+
+    fn wanted(members: &Members, caught_up: &[RaftId]) -> Option<Vec<RaftId>> {
+        let caught_up = caught_up.iter().copied().collect();
+        better_voters(members, &caught_up, 3).map(|wanted| wanted.into_iter().collect())
+    }
+
+    #[test]
+    fn one_voter_becomes_three_when_two_others_have_caught_up() {
+        let two = members(&[(1, 1)], &[(5, 2)]);
+        assert_eq!(wanted(&two, &[5]), None, "two voters are worse than one");
+        let three = members(&[(1, 1)], &[(5, 2), (9, 3)]);
+        assert_eq!(wanted(&three, &[5]), None, "the other one has not caught up");
+        assert_eq!(wanted(&three, &[5, 9]), Some(vec![1, 5, 9]));
+    }
+
+    #[test]
+    fn there_are_no_more_voters_than_asked_for() {
+        assert_eq!(wanted(&members(&[(1, 1), (5, 2), (9, 3)], &[(12, 4)]), &[12]), None);
+        assert_eq!(wanted(&members(&[(1, 1)], &[(5, 2), (9, 3), (12, 4)]), &[5, 9, 12]), Some(vec![1, 5, 9]));
+    }
+
+    #[test]
+    fn a_node_that_comes_back_with_an_empty_disk_takes_its_old_place() {
+        let replaced = members(&[(1, 1), (5, 2), (9, 3)], &[(20, 2)]);
+        assert_eq!(wanted(&replaced, &[]), None, "not before it has the log");
+        assert_eq!(wanted(&replaced, &[20]), Some(vec![1, 9, 20]));
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_stays() {
+        assert_eq!(wanted(&members(&[(1, 1)], &[]), &[]), None);
+        assert_eq!(wanted(&members(&[(1, 1), (5, 2), (9, 3)], &[]), &[]), None);
+    }
+}
