@@ -1,7 +1,7 @@
 //! The composition root: builds the parts of a broker in order, opens the ports last, and stops in reverse.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ mod life;
 use join::Place;
 use life::Life;
 
+/// Where nodes are reached that say nothing of it.
+const DEFAULT_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9093);
 /// How long a stopping broker may take to flush and close its partitions.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(8);
 
@@ -129,9 +131,8 @@ impl Broker {
         let log = log_context(config, &disk, &settings.load());
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
         // From here on it may be asked to lead.
-        let (life, beat) = Life::begin(config.node_id, &controller);
+        let (life, mut background) = Life::begin(data_dir.identity(), &controller, replicas.failure());
         let groups = start_groups(config, &clock, &handle, &replicas);
-        let replication = start_replication(config, &handle, &replicas, &peers);
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let quotas = start_quotas(&settings.load(), &clock, &registry, &handle).await?;
         let request_budget = RequestBudget::new(request_bytes_max(config, &settings.load()));
@@ -156,6 +157,12 @@ impl Broker {
         let (phase, phases) = watch::channel(Phase::Starting);
         let admin = admin(&ctx, registry, log, phases);
         let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
+        background.extend([
+            tokio::spawn(follow),
+            tokio::spawn(Arc::clone(&groups).follow()),
+            tokio::spawn(Arc::clone(&quotas).follow(handle.watch())),
+        ]);
+        background.extend(start_replication(config, &handle, &replicas, &peers));
         let mut broker = Broker {
             addresses: ports.addresses(),
             cluster_id: data_dir.identity().cluster_id.clone(),
@@ -168,14 +175,8 @@ impl Broker {
             phase,
             listeners: JoinSet::new(),
             life,
-            background: vec![
-                beat,
-                tokio::spawn(follow),
-                tokio::spawn(groups.follow()),
-                tokio::spawn(quotas.follow(handle.watch())),
-            ],
+            background,
         };
-        broker.background.extend(replication);
         broker.life.until_unfenced().await;
         broker.open(ports, &ctx, admin, &stopping)?;
         Ok(broker)
@@ -259,8 +260,10 @@ impl Ports {
         }
         let admin = config.admin.map(|address| bind("admin".to_owned(), address)).transpose()?;
         let peer = config.peer.map(|address| match bind("peer".to_owned(), address) {
-            // Several nodes on one machine, none of which anybody wants to reach.
-            Err(_) if config.peer_is_default => bind("peer".to_owned(), SocketAddr::new(address.ip(), 0)),
+            // Several nodes on one machine, none of which wants to be found.
+            Err(_) if config.seeds.is_empty() && address == DEFAULT_PEER => {
+                bind("peer".to_owned(), SocketAddr::new(address.ip(), 0))
+            }
             bound => bound,
         });
         let peer = peer.transpose()?;

@@ -31,8 +31,6 @@ pub struct NodeConfig {
     pub admin: Option<SocketAddr>,
     /// `peer.bind`; `None` for `off`.
     pub peer: Option<SocketAddr>,
-    /// Whether nobody said where to bind: a port that is taken is then replaced by a free one.
-    pub peer_is_default: bool,
     /// `peer.advertise`; the bound address when not set.
     pub peer_advertise: Option<String>,
     /// `cluster.seeds`, in their order.
@@ -85,7 +83,6 @@ impl NodeConfig {
             listeners: reader.listeners(),
             admin: reader.port("admin.bind"),
             peer: reader.port("peer.bind"),
-            peer_is_default: reader.is_default("peer.bind"),
             peer_advertise: reader.host_port("peer.advertise"),
             seeds: reader.seeds(),
             log_format: match reader.one_of("log.format", &["text", "json"]).as_str() {

@@ -49,7 +49,6 @@ async fn start(dir: &Path) -> Broker {
         }],
         admin: None,
         peer: None,
-        peer_is_default: false,
         peer_advertise: None,
         seeds: Vec::new(),
         log_format: LogFormat::Text,

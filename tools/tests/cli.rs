@@ -223,7 +223,7 @@ fn failures_have_their_exit_codes() {
     assert_eq!(broker.fail(&["consume", "nothing-here"]).0, 3);
     assert_eq!(broker.fail(&["consume", "t", "-o", "sometime"]).0, 2);
     assert_eq!(broker.fail(&["nonsense"]).0, 2);
-    assert_eq!(broker.fail(&["dev", "--nodes", "3"]).0, 2);
+    assert_eq!(broker.fail(&["dev", "--nodes", "99"]).0, 2);
     let (code, message) = broker.fail(&["topic", "list", "-s", "127.0.0.1:1", "--timeout", "1s"]);
     assert_eq!(code, 5);
     assert!(message.contains("127.0.0.1:1") && message.contains("tidemark dev"), "{message}");

@@ -1,13 +1,15 @@
 //! [`Life`]: what this broker and the controller say to each other while it runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::controller::Controller;
 use crate::controller::liveness::{self, Alive, Wish};
+use crate::data_dir::Identity;
 
 /// How long a stopping broker may wait for others to lead.
 const HAND_OVER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -21,12 +23,18 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Begins to send heartbeats, in the task that is returned.
-    pub(super) fn begin(id: BrokerId, controller: &Controller) -> (Life, JoinHandle<()>) {
+    /// Begins to send heartbeats, in the tasks that are returned. `failure` tells when the data directory has failed: others
+    /// have to lead then.
+    pub(super) fn begin(
+        identity: &Identity,
+        controller: &Controller,
+        failure: watch::Receiver<Option<Arc<str>>>,
+    ) -> (Life, Vec<JoinHandle<()>>) {
         let (wishes, wished) = watch::channel(Wish::default());
         let (tell, alive) = watch::channel(Alive { fenced: true, should_shutdown: false });
-        let beat = liveness::beat(controller.handle(), controller.liveness(), id, wished, tell);
-        (Life { wishes, alive }, tokio::spawn(beat))
+        let beat = liveness::beat(controller.handle(), controller.liveness(), identity.node_id, wished, tell);
+        let report = report(failure, identity.directory_id, wishes.clone());
+        (Life { wishes, alive }, vec![tokio::spawn(beat), tokio::spawn(report)])
     }
 
     /// Returns when the controller sends clients here.
@@ -42,5 +50,17 @@ impl Life {
         if tokio::time::timeout(HAND_OVER_TIME_MAX, may_stop).await.is_err() {
             tracing::warn!("stopping without having handed everything over");
         }
+    }
+}
+
+/// Tells the controller when the data directory has failed.
+async fn report(
+    mut failure: watch::Receiver<Option<Arc<str>>>,
+    directory: Uuid,
+    wishes: watch::Sender<Wish>,
+) {
+    // An error means that the partitions are being stopped: nothing fails any more.
+    if failure.wait_for(Option::is_some).await.is_ok() {
+        wishes.send_modify(|wish| wish.offline_directories = vec![directory]);
     }
 }

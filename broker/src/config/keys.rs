@@ -60,7 +60,7 @@ pub const KEYS: &[Key] = &[
         "peer.bind",
         "127.0.0.1:9093",
         "address:port or \"off\"",
-        "Port for the other nodes of the cluster; a free one if nothing is said and this one is taken.",
+        "Port for the other nodes of the cluster; a free one if the default is taken and there are no seeds.",
     ),
     key("threads.log", "0", "0 to 64", "Threads that write partitions; 0 chooses by the machine."),
     key("threads.network", "0", "0 to 64", "Threads that serve connections; 0 chooses by the machine."),

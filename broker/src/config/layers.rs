@@ -249,11 +249,6 @@ impl Reader<'_> {
         if value == "off" { None } else { self.address(key, &value, origin) }
     }
 
-    /// Whether nothing says what this key is.
-    pub(super) fn is_default(&mut self, key: &str) -> bool {
-        self.raw(key).1 == Origin::Default
-    }
-
     /// `host:port`, as others are told.
     pub(super) fn host_port(&mut self, key: &str) -> Option<String> {
         let (value, origin) = self.raw(key);

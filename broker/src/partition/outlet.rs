@@ -34,6 +34,21 @@ pub struct FollowerPlace {
     pub pause: Option<ErrorCode>,
 }
 
+impl FollowerPlace {
+    /// The replica is taken away.
+    pub(super) fn gone(handle: PartitionHandle) -> FollowerPlace {
+        FollowerPlace {
+            handle,
+            leader: None,
+            position: None,
+            agrees: false,
+            durable_end: 0,
+            log_start: 0,
+            pause: None,
+        }
+    }
+}
+
 /// The two pigeonholes.
 #[derive(Debug, Default)]
 pub struct Outlet {

@@ -13,6 +13,7 @@ use crate::partition::PartitionError;
 use crate::partition::directory::Directory;
 use crate::partition::error::ProduceError;
 use crate::partition::inbox::{Command, Slot};
+use crate::partition::outlet::FollowerPlace;
 use crate::partition::writer::{LogState, PartitionWriter};
 
 /// Directories that were renamed and wait for their end.
@@ -71,6 +72,9 @@ impl LogThread {
         now: Now,
     ) -> io::Result<()> {
         writer.close(&ProduceError::Closed);
+        if writer.is_replicated() {
+            self.directory.outlet.tell_place(FollowerPlace::gone(writer.handle.clone()));
+        }
         if let Some(due) = writer.due {
             self.due.remove(&(due, slot));
         }
