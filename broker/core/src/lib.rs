@@ -3,6 +3,7 @@
 //! Module order is import order: `machine`, `deadline` and [`metadata`] know only the protocol crate.
 
 pub mod deadline;
+mod error_code_as_number;
 pub mod machine;
 
 pub mod metadata;

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::messages::{Found, ReplicaFetch, ReplicaFetched, ReplicaProgress, Said, Wanted, position};
+use super::messages::{Found, ReplicaFetch, ReplicaFetched, ReplicaProgress, Wanted};
 use crate::partition::outlet::{FollowerPlace, Outlet};
 use crate::partition::{Replicated, Replication};
 use crate::peer::call::Message;
@@ -271,31 +271,26 @@ impl Fetcher {
         }
         let mut raw = message.raw.into_iter().next().unwrap_or_default();
         for found in message.head.partitions {
-            let records = match found.answer {
-                Said::Records { bytes, .. } if bytes as usize <= raw.len() => raw.split_to(bytes as usize),
-                _ => Bytes::new(),
-            };
+            let bytes = found.bytes as usize;
+            if bytes > raw.len() {
+                tracing::warn!(leader = self.leader, "an answer brought less than it promised; asking anew");
+                return self.say_all_again();
+            }
+            let records = raw.split_to(bytes);
             self.hand_over(found, records);
         }
     }
 
     fn hand_over(&mut self, found: Found, records: Bytes) {
         let Some(followee) = self.partitions.get(&found.id) else { return };
-        let replicated = Replicated { asked: position(found.asked), answer: found.answer.answer(), records };
+        let replicated = Replicated { asked: found.asked, answer: found.answer, records };
         followee.place.handle.replicate(Replication::Answered(replicated));
     }
 }
 
 fn wanted(id: TopicIdPartition, place: &FollowerPlace) -> Option<Wanted> {
     let position = place.position?;
-    Some(Wanted {
-        id,
-        leader_epoch: position.leader_epoch,
-        last_fetched_epoch: position.last_fetched_epoch.unwrap_or(-1),
-        fetch_offset: position.fetch_offset,
-        durable_end: place.durable_end,
-        log_start: place.log_start,
-    })
+    Some(Wanted { id, position, durable_end: place.durable_end, log_start: place.log_start })
 }
 
 type Fetched = Result<Message<ReplicaFetched>, CallError>;

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::replication::epochs::FetchPosition;
 use tidemark_core::replication::follower::FetchAnswer;
 use tidemark_core::replication::replica::ReplicaDurable;
-use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{LeaderEpoch, Offset, TopicIdPartition};
 
 use crate::peer::Call;
@@ -32,12 +31,8 @@ pub struct ReplicaFetch {
 pub struct Wanted {
     /// The partition.
     pub id: TopicIdPartition,
-    /// The leader epoch the follower is in.
-    pub leader_epoch: LeaderEpoch,
-    /// Epoch of its last record; −1 when its log is empty.
-    pub last_fetched_epoch: LeaderEpoch,
-    /// Its log end.
-    pub fetch_offset: Offset,
+    /// What it asks for.
+    pub position: FetchPosition,
     /// How far its log is durable.
     pub durable_end: Offset,
     /// Where its log starts.
@@ -59,43 +54,11 @@ pub struct Found {
     /// The partition.
     pub id: TopicIdPartition,
     /// What was asked, so that an answer to something older is known.
-    pub asked: (LeaderEpoch, LeaderEpoch, Offset),
+    pub asked: FetchPosition,
+    /// Bytes of its batches.
+    pub bytes: u32,
     /// The answer.
-    pub answer: Said,
-}
-
-/// [`FetchAnswer`] on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Said {
-    /// Records from the position on, in so many bytes; perhaps none.
-    Records {
-        /// Bytes of the batches.
-        bytes: u32,
-        /// First and exclusive end of their offsets.
-        range: Option<(Offset, Offset)>,
-        /// The leader's high watermark.
-        high_watermark: Offset,
-        /// The leader's log start.
-        log_start: Offset,
-    },
-    /// The logs part before the position.
-    Diverging {
-        /// The leader's largest epoch not above the follower's last.
-        epoch: LeaderEpoch,
-        /// Its exclusive end.
-        end_offset: Offset,
-        /// The leader's log start.
-        log_start: Offset,
-    },
-    /// The position is outside of the leader's log.
-    OutOfRange {
-        /// The leader's log start.
-        log_start: Offset,
-        /// The leader's log end.
-        log_end: Offset,
-    },
-    /// Anything else, as Kafka's code.
-    Error(i16),
+    pub answer: FetchAnswer,
 }
 
 impl Call for ReplicaFetch {
@@ -117,36 +80,6 @@ impl Call for ReplicaProgress {
     const KIND: u8 = 41;
     const NAME: &'static str = "replica progress";
     type Answer = ();
-}
-
-impl Wanted {
-    /// As the replication rules know it.
-    pub fn position(&self) -> FetchPosition {
-        position((self.leader_epoch, self.last_fetched_epoch, self.fetch_offset))
-    }
-}
-
-/// As the replication rules know it.
-pub fn position((leader_epoch, last, fetch_offset): (LeaderEpoch, LeaderEpoch, Offset)) -> FetchPosition {
-    FetchPosition { leader_epoch, last_fetched_epoch: Some(last).filter(|last| *last >= 0), fetch_offset }
-}
-
-impl Said {
-    /// As the replication rules know it.
-    pub fn answer(self) -> FetchAnswer {
-        match self {
-            Said::Records { range, high_watermark, log_start, .. } => {
-                FetchAnswer::Records { range, high_watermark, log_start }
-            }
-            Said::Diverging { epoch, end_offset, log_start } => {
-                FetchAnswer::Diverging { epoch, end_offset, log_start }
-            }
-            Said::OutOfRange { log_start, log_end } => FetchAnswer::OutOfRange { log_start, log_end },
-            Said::Error(code) => {
-                FetchAnswer::Error(ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError))
-            }
-        }
-    }
 }
 
 /// A durable end as the replication rules know it.

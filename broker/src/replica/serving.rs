@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemark_core::replication::epochs::{Agreement, EpochLog, compare};
+use tidemark_core::replication::follower::FetchAnswer;
 use tidemark_core::replication::replica::{ReplicaFetchState, check_leader_epoch};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
@@ -20,7 +21,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout_at};
 
 use super::ReplicaManager;
-use super::messages::{Found, ReplicaFetch, ReplicaFetched, ReplicaProgress, Said, Wanted, durable};
+use super::messages::{Found, ReplicaFetch, ReplicaFetched, ReplicaProgress, Wanted, durable};
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
 use crate::peer::Services;
 use crate::peer::call::Message;
@@ -155,23 +156,24 @@ impl FollowerSession {
         if !view.is_leader {
             return answer.error(&wanted, ErrorCode::NotLeaderOrFollower);
         }
-        if let Err(refused) = check_leader_epoch(wanted.leader_epoch, view.leader_epoch) {
+        if let Err(refused) = check_leader_epoch(wanted.position.leader_epoch, view.leader_epoch) {
             return answer.error(&wanted, refused.code());
         }
-        match compare(&wanted.position(), &ViewEpochs(&view)) {
+        match compare(&wanted.position, &ViewEpochs(&view)) {
             Agreement::Agrees => {}
             Agreement::Diverges { epoch, end_offset } => {
-                return answer.say(&wanted, Said::Diverging { epoch, end_offset, log_start: view.log_start });
+                return answer
+                    .say(&wanted, FetchAnswer::Diverging { epoch, end_offset, log_start: view.log_start });
             }
             Agreement::OutOfRange => {
                 let (log_start, log_end) = (view.log_start, view.log_end);
-                return answer.say(&wanted, Said::OutOfRange { log_start, log_end });
+                return answer.say(&wanted, FetchAnswer::OutOfRange { log_start, log_end });
             }
         }
         let fetch = ReplicaFetchState {
-            leader_epoch: wanted.leader_epoch,
+            leader_epoch: wanted.position.leader_epoch,
             broker_epoch,
-            append_end: wanted.fetch_offset,
+            append_end: wanted.position.fetch_offset,
             durable_end: wanted.durable_end,
             log_start: wanted.log_start,
         };
@@ -208,7 +210,7 @@ impl Following {
             answer.error(&wanted, ErrorCode::NotLeaderOrFollower);
             return true;
         };
-        if !view.is_leader || view.leader_epoch != wanted.leader_epoch {
+        if !view.is_leader || view.leader_epoch != wanted.position.leader_epoch {
             self.answered = true;
             let code = match view.is_leader {
                 true => ErrorCode::FencedLeaderEpoch,
@@ -218,9 +220,9 @@ impl Following {
             return true;
         }
         let marks = (view.high_watermark, view.log_start);
-        if view.log_end > wanted.fetch_offset {
+        if view.log_end > wanted.position.fetch_offset {
             let Some(room) = answer.room() else { return false };
-            match read(&view, wanted.fetch_offset, room).await {
+            match read(&view, wanted.position.fetch_offset, room).await {
                 Ok((records, range)) => {
                     self.answered = true;
                     self.told = Some(marks);
@@ -317,13 +319,16 @@ impl Answer {
         }
     }
 
-    fn say(&mut self, wanted: &Wanted, answer: Said) {
-        let asked = (wanted.leader_epoch, wanted.last_fetched_epoch, wanted.fetch_offset);
-        self.head.partitions.push(Found { id: wanted.id, asked, answer });
+    fn say(&mut self, wanted: &Wanted, answer: FetchAnswer) {
+        self.say_with(wanted, answer, 0);
+    }
+
+    fn say_with(&mut self, wanted: &Wanted, answer: FetchAnswer, bytes: u32) {
+        self.head.partitions.push(Found { id: wanted.id, asked: wanted.position, bytes, answer });
     }
 
     fn error(&mut self, wanted: &Wanted, code: ErrorCode) {
-        self.say(wanted, Said::Error(code.code()));
+        self.say(wanted, FetchAnswer::Error(code));
     }
 
     fn records(
@@ -337,7 +342,7 @@ impl Answer {
         self.bytes += bytes;
         self.raw.extend(records);
         let bytes = u32::try_from(bytes).expect("an answer stays below the largest frame");
-        self.say(wanted, Said::Records { bytes, range, high_watermark, log_start });
+        self.say_with(wanted, FetchAnswer::Records { range, high_watermark, log_start }, bytes);
     }
 
     fn message(self) -> Message<ReplicaFetched> {

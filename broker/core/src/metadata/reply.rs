@@ -41,7 +41,7 @@ pub enum Reply {
 #[error("{message}")]
 pub struct Failure {
     /// Kafka's code.
-    #[serde(with = "error_code_as_number")]
+    #[serde(with = "crate::error_code_as_number")]
     pub code: ErrorCode,
     /// Kafka's text where it has one.
     pub message: String,
@@ -123,18 +123,4 @@ pub struct PartitionState {
     pub isr: BrokerIds,
     /// Counts changes of the partition.
     pub partition_epoch: i32,
-}
-
-mod error_code_as_number {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use tidemark_protocol::error_code::ErrorCode;
-
-    pub(super) fn serialize<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i16(code.code())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
-        let code = i16::deserialize(deserializer)?;
-        ErrorCode::from_code(code).ok_or_else(|| D::Error::custom(format!("unknown error code {code}")))
-    }
 }

@@ -9,6 +9,7 @@
 //! follower  1 1 1 1 2 2 .        fetches (offset 6, epoch 2) and is told (1, 4): cuts to 4
 //! ```
 
+use serde::{Deserialize, Serialize};
 use tidemark_protocol::types::{LeaderEpoch, Offset};
 
 /// What is asked of a local log; only looks.
@@ -34,7 +35,7 @@ pub trait EpochLog {
 }
 
 /// Where a follower's log ends, in one leader epoch: what it asks for next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchPosition {
     /// The leader epoch the follower is in.
     pub leader_epoch: LeaderEpoch,

@@ -11,13 +11,14 @@
 //!             └────────────── AwaitMetadata ◀── this leader epoch is over
 //! ```
 
+use serde::{Deserialize, Serialize};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset};
 
 use super::epochs::{EpochLog, FetchPosition, cut_for};
 
-/// A leader's answer for one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A leader's answer for one partition, as it is sent, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FetchAnswer {
     /// The position agrees: records from it on, perhaps none.
     Records {
@@ -45,7 +46,7 @@ pub enum FetchAnswer {
         log_end: Offset,
     },
     /// Anything else.
-    Error(ErrorCode),
+    Error(#[serde(with = "crate::error_code_as_number")] ErrorCode),
 }
 
 /// What to do with the log, then fetch from the new [`FollowerState::position`].
