@@ -13,7 +13,8 @@ use super::ReplicaManager;
 use crate::controller::ControllerHandle;
 use crate::partition::{PartitionHandle, Replication};
 
-type Proposals = BTreeMap<TopicIdPartition, (PartitionHandle, IsrProposal)>;
+/// ISRs that leaders want, by partition.
+pub(crate) type Proposals = BTreeMap<TopicIdPartition, (PartitionHandle, IsrProposal)>;
 
 /// Proposes for as long as it is polled. One command is under way at a time: what gathers meanwhile shares the next, and no
 /// answer can overtake another.
@@ -37,6 +38,17 @@ async fn decided(
     proposals: &Proposals,
 ) -> BTreeMap<TopicIdPartition, IsrAnswer> {
     let broker_epoch = controller.image().brokers.get(&me).map_or(-1, |broker| broker.epoch);
+    match controller.submit_for_sure(command(me, broker_epoch, proposals)).await {
+        Ok(reply) => answers(reply, proposals),
+        Err(error) => {
+            tracing::debug!(%error, "no ISR was changed");
+            BTreeMap::new()
+        }
+    }
+}
+
+/// What is asked of the controller.
+pub(crate) fn command(me: BrokerId, broker_epoch: i64, proposals: &Proposals) -> Command {
     let partitions = proposals.iter().map(|(id, (_, proposal))| Wanted {
         topic_id: id.topic_id,
         index: id.partition,
@@ -44,9 +56,13 @@ async fn decided(
         partition_epoch: proposal.partition_epoch,
         isr: proposal.isr.clone(),
     });
-    let command = Command::AlterPartition { broker: me, broker_epoch, partitions: partitions.collect() };
-    match controller.submit_for_sure(command).await {
-        Ok(Reply::PartitionsAltered(Ok(altered))) => altered
+    Command::AlterPartition { broker: me, broker_epoch, partitions: partitions.collect() }
+}
+
+/// What its reply means for each partition.
+pub(crate) fn answers(reply: Reply, proposals: &Proposals) -> BTreeMap<TopicIdPartition, IsrAnswer> {
+    match reply {
+        Reply::PartitionsAltered(Ok(altered)) => altered
             .into_iter()
             .map(|altered| {
                 let id = TopicIdPartition { topic_id: altered.topic_id, partition: altered.index };
@@ -58,14 +74,10 @@ async fn decided(
                 (id, answer.map_err(|Failure { code, .. }| code))
             })
             .collect(),
-        Ok(Reply::PartitionsAltered(Err(failure))) => {
+        Reply::PartitionsAltered(Err(failure)) => {
             tracing::debug!(%failure, "no ISR was changed");
             proposals.keys().map(|id| (*id, Err(failure.code))).collect()
         }
-        Ok(other) => unreachable!("AlterPartition is answered by its own kind of reply, not {other:?}"),
-        Err(error) => {
-            tracing::debug!(%error, "no ISR was changed");
-            BTreeMap::new()
-        }
+        other => unreachable!("AlterPartition is answered by its own kind of reply, not {other:?}"),
     }
 }

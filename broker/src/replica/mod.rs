@@ -7,6 +7,8 @@ pub mod map;
 pub mod messages;
 pub mod serving;
 
+pub(crate) mod fetch_session;
+pub(crate) mod followees;
 mod reconcile;
 mod start;
 

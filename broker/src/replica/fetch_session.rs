@@ -1,0 +1,306 @@
+//! [`FetchSession`]: what one connection of a follower wants, what it was told, and what is to be said next.
+//!
+//! Reads published views only; what a follower says of itself goes to the writer as input. It neither waits nor reads files:
+//! records that are not in memory are asked for as [`ColdRead`]s. Always holds: a partition answered with something its
+//! follower has to act upon rests until the follower says where it stands then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemark_core::replication::epochs::{Agreement, EpochLog, compare};
+use tidemark_core::replication::follower::FetchAnswer;
+use tidemark_core::replication::replica::{ReplicaFetchState, check_leader_epoch};
+use tidemark_protocol::error_code::ErrorCode;
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
+use tidemark_storage::disk::read_exact_at;
+use tidemark_storage::log::{LogReader, Piece, Slice};
+
+use super::messages::{Found, ReplicaFetched, Wanted};
+use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
+use crate::peer::call::Message;
+
+/// Most bytes of records of one answer, whatever the follower allows: well below what a frame takes.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of one partition in an answer, so that all of them move.
+const PARTITION_BYTES_MAX: usize = 1 << 20;
+
+/// The partitions a follower wants, and what they were told last.
+pub(crate) struct FetchSession {
+    /// Whom the session belongs to.
+    replica: BrokerId,
+    /// Where partitions say that there is more.
+    subscription: Arc<Subscription>,
+    wanted: BTreeMap<TopicIdPartition, Following>,
+    /// To be looked at.
+    ready: BTreeSet<TopicIdPartition>,
+}
+
+/// One partition of a session.
+struct Following {
+    handle: PartitionHandle,
+    wanted: Wanted,
+    /// Marks the follower knows: high watermark and log start.
+    told: Option<(Offset, Offset)>,
+    /// It was answered with something it has to act upon before it asks again.
+    answered: bool,
+}
+
+/// Batches in parts, and the first and exclusive end of their offsets.
+pub(crate) type Records = (Vec<Bytes>, Option<(Offset, Offset)>);
+
+/// Records that are in files only.
+pub(crate) struct ColdRead {
+    id: TopicIdPartition,
+    reader: Arc<LogReader>,
+    from: Offset,
+    end: Offset,
+    room: usize,
+    marks: (Offset, Offset),
+}
+
+impl ColdRead {
+    /// Reads them; may wait for the disk.
+    pub(crate) fn read(&self) -> Result<Records, ErrorCode> {
+        let slice = self.reader.read(self.from, self.end, self.room, true);
+        slice.map_err(|_| ErrorCode::OffsetOutOfRange).and_then(|slice| bytes_of(slice, self.from))
+    }
+}
+
+impl FetchSession {
+    /// A session of `replica` without partitions.
+    pub(crate) fn new(replica: BrokerId, subscription: Arc<Subscription>) -> FetchSession {
+        FetchSession { replica, subscription, wanted: BTreeMap::new(), ready: BTreeSet::new() }
+    }
+
+    /// The follower does not follow any more.
+    pub(crate) fn forget(&mut self, id: TopicIdPartition) {
+        self.wanted.remove(&id);
+    }
+
+    /// Takes up what a follower wants of one partition, and tells the writer where it stands. `found` is the partition as
+    /// it is served here.
+    pub(crate) fn begin(
+        &mut self,
+        broker_epoch: i64,
+        wanted: Wanted,
+        found: Result<(PartitionHandle, Arc<PartitionView>), ErrorCode>,
+        answer: &mut Answer,
+    ) {
+        let id = wanted.id;
+        let (handle, view) = match found {
+            Ok(found) => found,
+            Err(code) => return answer.error(&wanted, code),
+        };
+        if !view.is_leader {
+            return answer.error(&wanted, ErrorCode::NotLeaderOrFollower);
+        }
+        if let Err(refused) = check_leader_epoch(wanted.position.leader_epoch, view.leader_epoch) {
+            return answer.error(&wanted, refused.code());
+        }
+        match compare(&wanted.position, &ViewEpochs(&view)) {
+            Agreement::Agrees => {}
+            Agreement::Diverges { epoch, end_offset } => {
+                return answer
+                    .say(&wanted, FetchAnswer::Diverging { epoch, end_offset, log_start: view.log_start });
+            }
+            Agreement::OutOfRange => {
+                let (log_start, log_end) = (view.log_start, view.log_end);
+                return answer.say(&wanted, FetchAnswer::OutOfRange { log_start, log_end });
+            }
+        }
+        let fetch = ReplicaFetchState {
+            leader_epoch: wanted.position.leader_epoch,
+            broker_epoch,
+            append_end: wanted.position.fetch_offset,
+            durable_end: wanted.durable_end,
+            log_start: wanted.log_start,
+        };
+        handle.replicate(Replication::Fetched { replica: self.replica, fetch });
+        let told = self.wanted.get(&id).and_then(|known| known.told);
+        if !self.wanted.contains_key(&id) {
+            handle.subscribe(&self.subscription);
+        }
+        self.wanted.insert(id, Following { handle, wanted, told, answered: false });
+        self.ready.insert(id);
+    }
+
+    /// Looks at what is ready, until the answer is full or something has to be read from files: whoever reads that
+    /// [gives](FetchSession::give) it back and goes on.
+    pub(crate) fn collect(&mut self, answer: &mut Answer) -> Option<ColdRead> {
+        self.ready.extend(self.subscription.take());
+        while let Some(id) = self.ready.pop_first() {
+            let Some(following) = self.wanted.get_mut(&id).filter(|following| !following.answered) else {
+                continue;
+            };
+            match following.look(answer) {
+                Look::Done => {}
+                Look::Full => {
+                    // The next answer begins with it.
+                    self.ready.insert(id);
+                    return None;
+                }
+                Look::Cold(cold) => return Some(cold),
+            }
+        }
+        None
+    }
+
+    /// What was read from files.
+    pub(crate) fn give(&mut self, cold: &ColdRead, records: Result<Records, ErrorCode>, answer: &mut Answer) {
+        if let Some(following) = self.wanted.get_mut(&cold.id) {
+            following.found(records, cold.marks, answer);
+        }
+    }
+}
+
+/// What a look at one partition came to.
+enum Look {
+    Done,
+    Full,
+    Cold(ColdRead),
+}
+
+impl Following {
+    /// Adds what there is.
+    fn look(&mut self, answer: &mut Answer) -> Look {
+        let wanted = self.wanted;
+        let Some(view) = self.handle.view() else {
+            self.answered = true;
+            answer.error(&wanted, ErrorCode::NotLeaderOrFollower);
+            return Look::Done;
+        };
+        if !view.is_leader || view.leader_epoch != wanted.position.leader_epoch {
+            self.answered = true;
+            let code = match view.is_leader {
+                true => ErrorCode::FencedLeaderEpoch,
+                false => ErrorCode::NotLeaderOrFollower,
+            };
+            answer.error(&wanted, code);
+            return Look::Done;
+        }
+        let marks = (view.high_watermark, view.log_start);
+        let from = wanted.position.fetch_offset;
+        if view.log_end > from {
+            let Some(room) = answer.room() else { return Look::Full };
+            let (reader, end, room) = (Arc::clone(&view.reader), view.log_end, room.min(PARTITION_BYTES_MAX));
+            let Some(slice) = reader.read_tail(from, end, room, true) else {
+                return Look::Cold(ColdRead { id: wanted.id, reader, from, end, room, marks });
+            };
+            self.found(bytes_of(slice, from), marks, answer);
+        } else if self.told != Some(marks) {
+            self.told = Some(marks);
+            answer.records(&wanted, Vec::new(), None, marks);
+        }
+        Look::Done
+    }
+
+    fn found(&mut self, records: Result<Records, ErrorCode>, marks: (Offset, Offset), answer: &mut Answer) {
+        self.answered = true;
+        match records {
+            Ok((records, range)) => {
+                self.told = Some(marks);
+                answer.records(&self.wanted, records, range, marks);
+            }
+            Err(code) => answer.error(&self.wanted, code),
+        }
+    }
+}
+
+fn bytes_of(slice: Slice, from: Offset) -> Result<Records, ErrorCode> {
+    let range = (!slice.pieces.is_empty()).then_some((from, slice.next_offset));
+    let mut parts = Vec::with_capacity(slice.pieces.len() * 2);
+    for piece in slice.pieces {
+        match piece {
+            Piece::Memory(batch) => parts.extend(batch.parts()),
+            Piece::File { file, position, len } => {
+                let mut bytes = vec![0; len];
+                read_exact_at(&*file, &mut bytes, position).map_err(|_| ErrorCode::KafkaStorageError)?;
+                parts.push(bytes.into());
+            }
+        }
+    }
+    Ok((parts, range))
+}
+
+/// A published view as the replication rules see it.
+struct ViewEpochs<'a>(&'a PartitionView);
+
+impl EpochLog for ViewEpochs<'_> {
+    fn log_start(&self) -> Offset {
+        self.0.log_start
+    }
+
+    fn log_end(&self) -> Offset {
+        self.0.log_end
+    }
+
+    fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.0.reader.epoch_for(offset)
+    }
+
+    fn epoch_end(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        self.0.reader.epoch_end(epoch)
+    }
+}
+
+/// An answer in the making.
+pub(crate) struct Answer {
+    head: ReplicaFetched,
+    raw: Vec<Bytes>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Answer {
+    /// One of at most so many bytes of records, or one batch.
+    pub(crate) fn new(max_bytes: u32) -> Answer {
+        let max_bytes = (max_bytes as usize).min(ANSWER_BYTES_MAX);
+        Answer { head: ReplicaFetched::default(), raw: Vec::new(), bytes: 0, max_bytes }
+    }
+
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.partitions.is_empty()
+    }
+
+    /// Bytes of records it still takes; `None` when it is full. The first batch always comes.
+    fn room(&self) -> Option<usize> {
+        if self.bytes == 0 {
+            Some(self.max_bytes)
+        } else {
+            Some(self.max_bytes.saturating_sub(self.bytes)).filter(|room| *room > 0)
+        }
+    }
+
+    fn say(&mut self, wanted: &Wanted, answer: FetchAnswer) {
+        self.say_with(wanted, answer, 0);
+    }
+
+    fn say_with(&mut self, wanted: &Wanted, answer: FetchAnswer, bytes: u32) {
+        self.head.partitions.push(Found { id: wanted.id, asked: wanted.position, bytes, answer });
+    }
+
+    fn error(&mut self, wanted: &Wanted, code: ErrorCode) {
+        self.say(wanted, FetchAnswer::Error(code));
+    }
+
+    fn records(
+        &mut self,
+        wanted: &Wanted,
+        records: Vec<Bytes>,
+        range: Option<(Offset, Offset)>,
+        (high_watermark, log_start): (Offset, Offset),
+    ) {
+        let bytes: usize = records.iter().map(Bytes::len).sum();
+        self.bytes += bytes;
+        self.raw.extend(records);
+        let bytes = u32::try_from(bytes).expect("an answer stays below the largest frame");
+        self.say_with(wanted, FetchAnswer::Records { range, high_watermark, log_start }, bytes);
+    }
+
+    /// As it is sent.
+    pub(crate) fn message(self) -> Message<ReplicaFetched> {
+        Message { head: self.head, raw: self.raw }
+    }
+}
