@@ -5,8 +5,9 @@ use rdkafka::admin::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use tidemark_tests::librdkafka::{PATIENCE, admin_options};
 
-use crate::node::{Node, PATIENCE, admin_options};
+use crate::node::Node;
 
 /// A config's value, and whether it is set on the topic itself.
 async fn config(node: &Node, topic: &str, key: &str) -> (String, bool) {

@@ -8,10 +8,11 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tidemark_tests::librdkafka::{PATIENCE, numbers, receive};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::node::{Node, PATIENCE, numbers, receive};
+use crate::node::Node;
 
 /// Tells which partitions the member has; the eager protocol hands out all of them anew each time.
 struct Assigned(watch::Sender<BTreeSet<i32>>);

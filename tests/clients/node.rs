@@ -3,15 +3,14 @@
 //! The directory outlives a stop of the broker, so that a test can start it again on the same data.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::OwnedMessage;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -19,9 +18,7 @@ use tidemark_broker::broker::Broker;
 use tidemark_broker::clock::Clock;
 use tidemark_broker::config::{Layers, NodeConfig};
 use tidemark_storage::disk::OsDisk;
-
-/// How long any one call of a client may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use tidemark_tests::librdkafka::{PATIENCE, admin_options, receive};
 
 /// A broker and its directory.
 pub struct Node {
@@ -131,32 +128,6 @@ pub async fn try_read(
     assigned.add_partition_offset(topic, partition, Offset::Offset(from))?;
     consumer.assign(&assigned)?;
     receive(&consumer, count).await
-}
-
-/// The next `count` records of a consumer.
-pub async fn receive<C>(consumer: &StreamConsumer<C>, count: usize) -> Result<Vec<OwnedMessage>, KafkaError>
-where
-    C: rdkafka::consumer::ConsumerContext + 'static,
-{
-    let mut records = Vec::with_capacity(count);
-    while records.len() < count {
-        let next = tokio::time::timeout(PATIENCE, consumer.recv());
-        let record = next.await.unwrap_or_else(|_| panic!("{} of {count} records came", records.len()))?;
-        records.push(record.detach());
-    }
-    Ok(records)
-}
-
-/// The values of records as numbers.
-pub fn numbers(records: &[OwnedMessage]) -> Vec<i32> {
-    let text =
-        |record: &OwnedMessage| String::from_utf8(record.payload().expect("a value").to_vec()).expect("text");
-    records.iter().map(|record| text(record).parse().expect("a number")).collect()
-}
-
-/// Admin calls end in time.
-pub fn admin_options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
 async fn broker_on(dir: &TempDir) -> Broker {

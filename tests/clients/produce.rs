@@ -4,8 +4,9 @@ use futures_util::future::try_join_all;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::FutureRecord;
+use tidemark_tests::librdkafka::{PATIENCE, numbers};
 
-use crate::node::{Node, PATIENCE, numbers, try_read};
+use crate::node::{Node, try_read};
 
 /// A timestamp of the past (2023): records keep the one they are given.
 const SOME_TIME_MS: i64 = 1_700_000_000_000;

@@ -5,8 +5,9 @@ use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::Message;
 use rdkafka::producer::FutureRecord;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tidemark_tests::librdkafka::{PATIENCE, admin_options, numbers, receive};
 
-use crate::node::{Node, PATIENCE, admin_options, numbers, receive};
+use crate::node::Node;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_loses_nothing() {
