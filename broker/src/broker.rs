@@ -159,6 +159,12 @@ impl Broker {
         let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
         background.extend([
             tokio::spawn(follow),
+            tokio::spawn(controller::upkeep::run(
+                handle.clone(),
+                config.kafka.clone(),
+                config.node_id,
+                ctx.clock.clone(),
+            )),
             tokio::spawn(Arc::clone(&groups).follow()),
             tokio::spawn(Arc::clone(&quotas).follow(handle.watch())),
         ]);

@@ -28,6 +28,7 @@ mod session;
 mod snapshot;
 mod state_machine;
 mod type_config;
+pub mod upkeep;
 mod voting;
 mod writer;
 

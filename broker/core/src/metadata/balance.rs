@@ -16,9 +16,6 @@ use super::topic_name;
 /// Elections proposed at once, as in Kafka: a log entry stays small, and the rest comes with the next check.
 pub const ELECTIONS_MAX: usize = 1000;
 
-/// Replicas of internal topics, where there are so many brokers.
-pub const INTERNAL_REPLICATION_FACTOR: usize = 3;
-
 /// A replica that no other broker can take.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -65,10 +62,15 @@ pub fn imbalance(image: &ClusterImage, percentage: u32) -> Vec<TopicPartitions> 
     elections.collect()
 }
 
-/// Reassignments that raise internal topics to [`INTERNAL_REPLICATION_FACTOR`], or to as many replicas as there are
-/// usable brokers; they change the replication factor. Partitions that are moving already are left alone.
-pub fn internal_replication(image: &ClusterImage) -> Vec<TopicReassignment> {
-    let wanted = image.usable_brokers().count().min(INTERNAL_REPLICATION_FACTOR);
+/// Reassignments that raise internal topics to `wanted` replicas, once there are so many usable brokers; they change the
+/// replication factor. Two of three would be worse than one: either of them could stop writes. Partitions that are moving
+/// already are left alone.
+pub fn internal_replication(image: &ClusterImage, wanted: usize) -> Vec<TopicReassignment> {
+    let internal = || image.topics_by_name().filter(|topic| topic_name::is_internal(&topic.name));
+    let is_short = |topic: &Arc<TopicImage>| topic.partitions.iter().any(|p| p.replicas.len() < wanted);
+    if !internal().any(is_short) || image.usable_brokers().count() < wanted {
+        return Vec::new();
+    }
     let mut load = Load::of(image);
     let raised = |partition: &PartitionImage, load: &mut Load| {
         if partition.is_moving() || partition.replicas.len() >= wanted {
@@ -80,8 +82,7 @@ pub fn internal_replication(image: &ClusterImage) -> Vec<TopicReassignment> {
         }
         Some(replicas)
     };
-    let internal = image.topics_by_name().filter(|topic| topic_name::is_internal(&topic.name));
-    let plans = internal
+    let plans = internal()
         .map(|topic| plan(topic, topic.partitions.iter().map(|partition| raised(partition, &mut load))));
     plans.filter(|plan| !plan.partitions.is_empty()).collect()
 }

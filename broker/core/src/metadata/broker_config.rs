@@ -39,6 +39,12 @@ pub struct BrokerSettings {
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
+    /// `auto.leader.rebalance.enable`.
+    pub auto_leader_rebalance: bool,
+    /// `leader.imbalance.check.interval.seconds`.
+    pub leader_imbalance_check_interval_seconds: i64,
+    /// `leader.imbalance.per.broker.percentage`.
+    pub leader_imbalance_per_broker_percentage: i32,
     /// `max.request.partition.size.limit`: partitions in one DescribeTopicPartitions answer.
     pub max_request_partition_size_limit: i32,
 
@@ -147,6 +153,9 @@ impl BrokerSettings {
             default_replication_factor: values.number("default.replication.factor"),
             auto_create_topics: values.boolean("auto.create.topics.enable"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
+            auto_leader_rebalance: values.boolean("auto.leader.rebalance.enable"),
+            leader_imbalance_check_interval_seconds: values.number("leader.imbalance.check.interval.seconds"),
+            leader_imbalance_per_broker_percentage: values.number("leader.imbalance.per.broker.percentage"),
             max_request_partition_size_limit: values.number("max.request.partition.size.limit"),
             socket_request_max_bytes: values.number("socket.request.max.bytes"),
             socket_listen_backlog_size: values.number("socket.listen.backlog.size"),

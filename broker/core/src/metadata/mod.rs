@@ -37,6 +37,7 @@ pub mod suggestion;
 pub mod topic_config;
 pub mod topic_name;
 pub mod units;
+pub mod upkeep;
 
 pub use broker_config::{BrokerConfigs, BrokerSettings, NodeFacts};
 pub use client_quota::{QuotaAlteration, QuotaEntity, QuotaKey};

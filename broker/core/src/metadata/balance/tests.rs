@@ -65,11 +65,14 @@ fn internal_topics_grow_with_the_cluster_and_no_further() {
     let mut world = World::new(1);
     add_topic(&mut world, "__consumer_offsets", &[&[1], &[1]]);
     add_topic(&mut world, "plain", &[&[1]]);
-    assert!(internal_replication(&world.image).is_empty());
-    for id in 2..=4 {
+    assert!(internal_replication(&world.image, 3).is_empty());
+    run(&mut world.image, &registration(2, 50));
+    assert!(internal_replication(&world.image, 3).is_empty(), "two are not enough for three");
+    for id in 3..=4 {
         run(&mut world.image, &registration(id, 50));
     }
-    let plan = internal_replication(&world.image);
+    assert!(internal_replication(&world.image, 1).is_empty(), "no more are wanted");
+    let plan = internal_replication(&world.image, 3);
     assert_eq!(plan.len(), 1);
     propose(&mut world, plan);
     let offsets = world.image.topic("__consumer_offsets").unwrap().clone();
@@ -78,7 +81,7 @@ fn internal_topics_grow_with_the_cluster_and_no_further() {
     for partition in &offsets.partitions {
         assert_eq!((partition.replicas.len(), partition.replicas[0], partition.leader), (3, 1, 1));
     }
-    assert!(internal_replication(&world.image).is_empty(), "they are on their way");
+    assert!(internal_replication(&world.image, 3).is_empty(), "they are on their way");
 }
 
 #[test]

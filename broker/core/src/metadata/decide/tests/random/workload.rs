@@ -277,7 +277,7 @@ fn plans(image: &ClusterImage, id: BrokerId) -> Vec<Command> {
             commands.push(Command::ReassignPartitions { topics, allow_replication_factor_change: true });
         }
     };
-    reassign(balance::internal_replication(image));
+    reassign(balance::internal_replication(image, 3));
     if let Ok(plan) = balance::drain_plan(image, id) {
         reassign(plan);
     }
