@@ -167,6 +167,24 @@ impl WorkPool {
         WorkPool { shared: None }
     }
 
+    /// A pool without threads whose jobs wait until [`WorkPool::run_one`] is called: for simulations, in which a sync takes as
+    /// long as it is told to.
+    pub fn by_hand() -> WorkPool {
+        let (state, more, threads) = (Mutex::default(), Condvar::new(), Mutex::default());
+        WorkPool { shared: Some(Arc::new(PoolShared { state, more, threads })) }
+    }
+
+    /// Jobs that wait.
+    pub fn queued(&self) -> usize {
+        self.shared.as_ref().map_or(0, |shared| lock(&shared.state).jobs.len())
+    }
+
+    /// Runs the oldest job of a pool by hand here and now; false when there is none.
+    pub fn run_one(&self) -> bool {
+        let job = self.shared.as_ref().and_then(|shared| lock(&shared.state).jobs.pop_front());
+        job.map(|job| job()).is_some()
+    }
+
     /// Whether jobs run on the submitting thread.
     pub fn is_inline(&self) -> bool {
         self.shared.is_none()

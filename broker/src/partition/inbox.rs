@@ -177,7 +177,6 @@ impl Inbox {
     }
 
     /// Whether nothing is queued.
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

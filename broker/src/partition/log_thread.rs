@@ -33,6 +33,7 @@ mod flush;
 mod journal;
 mod remove;
 pub(crate) mod replicate;
+mod sight;
 mod upkeep;
 
 use flush::FlushQueue;
@@ -105,7 +106,7 @@ impl LogThread {
     }
 
     /// How long the thread may sleep when nothing is queued; `None`: until an input comes.
-    fn patience(&self) -> Option<Duration> {
+    pub(crate) fn patience(&self) -> Option<Duration> {
         if !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -115,7 +116,7 @@ impl LogThread {
     }
 
     /// One round over what is queued.
-    pub(super) fn round(&mut self) {
+    pub(crate) fn round(&mut self) {
         let now = self.directory.clock.now();
         self.open_for_round(now);
         let (mut inputs, mut bytes) = (0, 0);
@@ -445,7 +446,7 @@ impl LogThread {
     }
 
     /// Takes nothing more in, flushes and closes every log, and returns whether all of that went well.
-    pub(super) fn stop(mut self) -> bool {
+    pub(crate) fn stop(mut self) -> bool {
         let rest = self.inbox.refuse();
         self.queue.extend(rest);
         self.drain_flushes();
@@ -467,8 +468,13 @@ impl LogThread {
     }
 }
 
-#[cfg(test)]
+/// Driven by hand: by tests, and by simulations.
 impl LogThread {
+    /// Whether something is queued.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.queue.is_empty() || !self.inbox.is_empty()
+    }
+
     /// Takes in what is queued, without waiting.
     pub(crate) fn receive_now(&mut self) {
         self.inbox.receive(&mut self.queue, ROUND_INPUTS_MAX, Some(Duration::ZERO));

@@ -15,6 +15,7 @@ pub mod append;
 pub mod config;
 pub mod error;
 pub mod outlet;
+pub mod sight;
 pub mod subscription;
 pub mod sync_times;
 pub mod waiter;

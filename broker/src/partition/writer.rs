@@ -28,6 +28,7 @@ use super::config::PartitionConfig;
 use super::error::{PartitionError, ProduceError};
 use super::outlet::FollowerPlace;
 use super::pending::PendingAcks;
+use super::sight::{LeaderSight, Sight};
 use super::{PartitionHandle, PartitionView};
 
 /// A partition as its log thread keeps it.
@@ -477,6 +478,30 @@ impl OpenLog {
     pub(super) fn flush_due(&self) -> Option<Duration> {
         let patience = u64::try_from(self.config.log.flush_ms).ok().filter(|ms| *ms < i64::MAX as u64)?;
         self.unflushed.since?.checked_add(Duration::from_millis(patience))
+    }
+
+    /// The replica as it is now.
+    pub(super) fn sight(&self) -> Sight {
+        let leader = self.leader.as_ref().map(|leader| LeaderSight {
+            leader_epoch: leader.leader_epoch(),
+            partition_epoch: leader.partition_epoch(),
+            maximal_isr: leader.maximal_isr(),
+            isr: leader.isr().to_vec(),
+            required_isr: leader.required_isr(),
+            is_settled: leader.is_high_watermark_settled(),
+            leader_epoch_start: leader.leader_epoch_start(),
+        });
+        Sight {
+            log_start: self.log.log_start(),
+            durable_end: self.log.durable_end(),
+            log_end: self.log.log_end(),
+            high_watermark: self.high_watermark,
+            reader: self.log.reader(),
+            cuts: self.log.cuts(),
+            failed: self.failed.is_some(),
+            leader,
+            following: self.follower.as_ref().map(FollowerState::leader_epoch),
+        }
     }
 
     /// What to sync; what is appended from now on belongs to the next flush.

@@ -9,7 +9,7 @@
 //!                └──── durable_end moved while a fetch waits ─▶ ReplicaProgress ─▶ leader
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::followees::{Followees, PAUSE};
+use super::followees::{Followees, PAUSE, route};
 use super::messages::ReplicaFetched;
 use crate::partition::outlet::{FollowerPlace, Outlet};
 use crate::peer::call::Message;
@@ -51,12 +51,7 @@ pub async fn run(outlet: Arc<Outlet>, followed: Followed) {
     let mut tasks = JoinSet::new();
     loop {
         for (id, place) in outlet.places().await {
-            let old = match place.leader {
-                Some(leader) => leaders.insert(id, leader),
-                None => leaders.remove(&id),
-            };
-            // Who is not asked any more forgets the partition.
-            for leader in [old, place.leader].into_iter().flatten().collect::<BTreeSet<_>>() {
+            for leader in route(&mut leaders, id, &place) {
                 let sender = fetchers.entry(leader).or_insert_with(|| {
                     // As many messages as partitions move: the outlet keeps one of each.
                     let (sender, places) = mpsc::unbounded_channel();

@@ -174,6 +174,19 @@ impl Followees {
     }
 }
 
+/// Notes whom a partition follows now, and returns the leaders that must hear of it: who is not asked any more forgets it.
+pub(crate) fn route(
+    leaders: &mut BTreeMap<TopicIdPartition, BrokerId>,
+    id: TopicIdPartition,
+    place: &FollowerPlace,
+) -> BTreeSet<BrokerId> {
+    let old = match place.leader {
+        Some(leader) => leaders.insert(id, leader),
+        None => leaders.remove(&id),
+    };
+    [old, place.leader].into_iter().flatten().collect()
+}
+
 fn wanted(id: TopicIdPartition, place: &FollowerPlace) -> Option<Wanted> {
     let position = place.position?;
     Some(Wanted { id, position, durable_end: place.durable_end, log_start: place.log_start })

@@ -6,6 +6,7 @@ pub mod manager;
 pub mod map;
 pub mod messages;
 pub mod serving;
+pub mod stepped;
 
 pub(crate) mod fetch_session;
 pub(crate) mod followees;

@@ -72,8 +72,15 @@ pub(super) struct Started {
     pub(super) on_disk: OnDisk,
 }
 
-/// Reads the journals, looks through the directory, starts the threads.
-pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<Started, StartError> {
+/// Log threads that do not run yet.
+pub(super) struct Prepared {
+    pub(super) directory: Arc<Directory>,
+    pub(super) threads: Vec<LogThread>,
+    pub(super) on_disk: OnDisk,
+}
+
+/// Reads the journals and looks through the directory.
+pub(super) fn prepare(options: &ReplicaOptions, image: &ClusterImage) -> Result<Prepared, StartError> {
     let disk = &*options.log.disk;
     let dir = &options.dir;
     if !disk.exists(dir) {
@@ -94,10 +101,18 @@ pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<St
         inboxes,
     ));
     let on_disk = look_through(&directory, disk, dir, image)?;
-    let mut threads = Vec::with_capacity(journals.len());
-    for (index, journal) in journals.into_iter().enumerate() {
+    let inbox = |index: usize| Arc::clone(&directory.inboxes()[index]);
+    let thread = |(index, journal)| LogThread::new(Arc::clone(&directory), inbox(index), journal);
+    let threads = journals.into_iter().enumerate().map(thread).collect();
+    Ok(Prepared { directory, threads, on_disk })
+}
+
+/// Prepares the threads and starts them.
+pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<Started, StartError> {
+    let Prepared { directory, threads: prepared, on_disk } = prepare(options, image)?;
+    let mut threads = Vec::with_capacity(prepared.len());
+    for (index, thread) in prepared.into_iter().enumerate() {
         let inbox = Arc::clone(&directory.inboxes()[index]);
-        let thread = LogThread::new(Arc::clone(&directory), Arc::clone(&inbox), journal);
         let (ended, end) = oneshot::channel();
         let guard = PanicGuard { directory: Arc::clone(&directory), inbox };
         let body = move || {
@@ -106,7 +121,7 @@ pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<St
             let _ = ended.send(clean);
             drop(guard);
         };
-        spawn_thread(format!("log-{index}"), body).map_err(io_error("start a thread for", dir))?;
+        spawn_thread(format!("log-{index}"), body).map_err(io_error("start a thread for", &options.dir))?;
         threads.push(end);
     }
     Ok(Started { directory, threads, on_disk })

@@ -210,6 +210,11 @@ impl Log {
         self.segments.iter().map(|s| s.size()).sum()
     }
 
+    /// How often the end of the log was cut since it was opened: what was read before may be gone.
+    pub fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
     /// Number of segments.
     pub fn segment_count(&self) -> usize {
         self.segments.len()
