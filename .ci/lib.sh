@@ -43,13 +43,13 @@ judge() {
   [ -z "$missing$early" ] && echo "every test of $expected that waits for nothing passed"
 }
 
-# peers SUITE "EXPECTED …" PORT "KEY=VALUE …" COMMAND…: a suite of others against a fresh broker with these settings. EXPECTED names
-# what Apache Kafka scored in it.
+# peers SUITE "EXPECTED …" PORT "KEY=VALUE …" COMMAND…: a suite of others against a fresh broker with these settings, or against NODES of
+# them, where topics get three replicas. EXPECTED names what Apache Kafka scored in it.
 peers() {
   local suite=$1 expected=$2 port=$3 sets=$4 args=() out pid status=0; shift 4
   for set in $sets; do args+=(--set "$set"); done
   out=$(mktemp -d)
-  "$BIN" dev --ephemeral --port "$port" "${args[@]}" > "$out/ready" 2> "$out/log" &
+  "$BIN" dev --ephemeral --nodes "${NODES:-1}" --port "$port" "${args[@]}" > "$out/ready" 2> "$out/log" &
   pid=$!
   for _ in $(seq 300); do grep -q ' ready ' "$out/ready" && break; kill -0 $pid 2> /dev/null || break; sleep 0.1; done
   BOOTSTRAP=127.0.0.1:$port "$PEERS/$1" "${@:2}" 2> "$out/stderr" | tee "$out/suite" || true

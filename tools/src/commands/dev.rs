@@ -52,7 +52,7 @@ pub struct DevArgs {
     /// Number of nodes, each a process of its own; their Kafka ports are P, P+1, …
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(cluster::NODES_MAX)))]
     nodes: u32,
-    /// Set a key, as node.id=2 or kafka.num.partitions=4; repeatable
+    /// Set a key, as node.id=2 (with --nodes: of the first one) or kafka.num.partitions=4; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

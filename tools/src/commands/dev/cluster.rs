@@ -24,6 +24,8 @@ use crate::files;
 pub const NODES_MAX: u32 = 9;
 /// Copies of a topic where there are nodes enough.
 const REPLICAS: u32 = 3;
+/// The one key of a node's own that `--set` may give here.
+const FIRST_ID: &str = "node.id=";
 /// How long the nodes may take to form a cluster: elections take seconds, a slow disk more.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long they may take to stop; each gives itself ten seconds.
@@ -184,7 +186,9 @@ fn not_started(id: u32, dir: &Path) -> Failure {
 /// What each node is started with; written to its directory.
 fn specs(args: &DevArgs, dir: &Path) -> Result<Vec<Spec>, Failure> {
     let first = args.port.unwrap_or(DEFAULT_PORT);
-    let dirs: Vec<PathBuf> = (1..=args.nodes).map(|id| dir.join(format!("node-{id}"))).collect();
+    let first_id = first_id(args)?;
+    let ids = first_id..first_id + args.nodes;
+    let dirs: Vec<PathBuf> = ids.clone().map(|id| dir.join(format!("node-{id}"))).collect();
     let known: Vec<Option<NodeConfig>> = dirs.iter().map(|dir| written(&dir.join(CONFIG_FILE))).collect();
     let mut peers = Vec::new();
     for known in &known {
@@ -192,16 +196,16 @@ fn specs(args: &DevArgs, dir: &Path) -> Result<Vec<Spec>, Failure> {
         peers.push(address.to_string());
     }
     let mut specs = Vec::new();
-    for (id, dir) in (1..=args.nodes).zip(dirs) {
+    for ((id, dir), nth) in ids.zip(dirs).zip(0..) {
         let kafka = match first {
             0 => free_port()?,
             first => {
-                let port = u16::try_from(u32::from(first) + id - 1);
-                let port = port.map_err(|_| Failure::usage(format!("no port {first} + {}", id - 1)))?;
+                let port = u16::try_from(u32::from(first) + nth);
+                let port = port.map_err(|_| Failure::usage(format!("no port {first} + {nth}")))?;
                 SocketAddr::from(([127, 0, 0, 1], port))
             }
         };
-        let layers = layers(args, id, &dir, kafka, &peers)?;
+        let layers = layers(args, id, &dir, kafka, &peers[nth as usize], &peers)?;
         node::checked(&layers)?;
         files::make_dir(&dir)?;
         let config = dir.join(CONFIG_FILE);
@@ -212,16 +216,23 @@ fn specs(args: &DevArgs, dir: &Path) -> Result<Vec<Spec>, Failure> {
     Ok(specs)
 }
 
+/// The id of the first node, which `--set node.id=` may choose; the others count on from it.
+fn first_id(args: &DevArgs) -> Result<u32, Failure> {
+    let Some(id) = args.set.iter().rev().find_map(|set| set.strip_prefix(FIRST_ID)) else { return Ok(1) };
+    let usable = id.parse().ok().filter(|id| *id <= i32::MAX as u32 - NODES_MAX);
+    usable.ok_or_else(|| Failure::usage(format!("--set {FIRST_ID}{id}: not the id of a first node")))
+}
+
 fn layers(
     args: &DevArgs,
     id: u32,
     dir: &Path,
     kafka: SocketAddr,
+    own_peer: &str,
     peers: &[String],
 ) -> Result<Layers, Failure> {
-    if let Some(own) =
-        args.set.iter().find(|set| ["node.", "listener.", "peer."].iter().any(|of| set.starts_with(of)))
-    {
+    let own = |set: &&String| ["node.", "listener.", "peer."].iter().any(|of| set.starts_with(of));
+    if let Some(own) = args.set.iter().filter(|set| !set.starts_with(FIRST_ID)).find(own) {
         return Err(Failure::usage(format!("--set {own}: with --nodes each node has its own"))
             .hint("Start nodes with `tidemark start -c FILE` to say more than `dev` asks."));
     }
@@ -229,7 +240,7 @@ fn layers(
     layers.add_set(&format!("node.id={id}"));
     layers.add_set(&format!("node.data_dir={}", dir.display()));
     layers.add_set(&format!("listener.{LISTENER}.bind={kafka}"));
-    layers.add_set(&format!("peer.bind={}", peers[id as usize - 1]));
+    layers.add_set(&format!("peer.bind={own_peer}"));
     layers.add_set(&format!("cluster.seeds={}", peers.join(",")));
     let replicas = REPLICAS.min(args.nodes);
     layers.add_default("kafka.default.replication.factor", &replicas.to_string());
