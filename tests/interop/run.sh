@@ -4,6 +4,7 @@
 #   tests/interop/run.sh [--quick] [suite…]      suites: see README.md; all of them when none is named
 #
 #   BOOTSTRAP=host:port   the broker. When unset, `tidemark dev --ephemeral` is started from target/release or target/debug.
+#   NODES=3               a cluster of so many nodes instead, where topics get three replicas
 #   TIDEMARK=path         the binary to start instead
 #   WORK=dir              downloads and builds (default: ${XDG_CACHE_HOME:-$HOME/.cache}/tidemark-interop); nothing is written here
 #   ONLY="check …"        only these checks
@@ -20,7 +21,7 @@ suites=()
 for argument in "$@"; do
   case $argument in
     --quick) quick=1 ;;
-    -*) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    -*) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     *) suites+=("$argument") ;;
   esac
 done
@@ -64,10 +65,10 @@ start_broker() {
     [ -n "$binary" ] || { [ -x "$candidate" ] && binary=$candidate; }
   done
   [ -n "$binary" ] || { echo "no tidemark binary; cargo build first, or set BOOTSTRAP" >&2; exit 2; }
-  "$binary" dev --ephemeral --port 0 > "$run/broker.out" 2> "$run/broker.log" &
+  "$binary" dev --ephemeral --nodes "${NODES:-1}" --port 0 > "$run/broker.out" 2> "$run/broker.log" &
   broker=$!
   for _ in $(seq 300); do
-    BOOTSTRAP=$(sed -n 's/.* ready kafka=\([^ ]*\) .*/\1/p' "$run/broker.out")
+    BOOTSTRAP=$(sed -n 's/.* ready .*kafka=\([^ ]*\) .*/\1/p' "$run/broker.out")
     [ -n "$BOOTSTRAP" ] && { export BOOTSTRAP; return 0; }
     kill -0 "$broker" 2> /dev/null || break
     sleep 0.1
