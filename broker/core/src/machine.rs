@@ -95,6 +95,10 @@ pub trait StateMachine {
         now: Now,
     ) -> Vec<(Token, Self::Reply)>;
 
+    /// The answer to send instead of one that waited too long for what it tells of to be committed. That still stands, as
+    /// after any lost answer.
+    fn uncommitted(reply: Self::Reply) -> Self::Reply;
+
     /// When [`StateMachine::on_deadline`] is next due, as `Now::mono`; `None` when nothing waits for time.
     fn next_deadline(&self) -> Option<Duration>;
 

@@ -37,7 +37,7 @@ pub struct ShardOptions {
     pub tasks: Handle,
     /// Time.
     pub clock: Clock,
-    /// How long an answer waits for its records to be committed, before it is COORDINATOR_NOT_AVAILABLE.
+    /// How long an answer waits for its records to be committed, before the machine says another in its place.
     pub commit_timeout: Duration,
     /// A load that takes no longer than this is not noticed by clients: their requests wait for it.
     pub load_patience: Duration,
@@ -66,8 +66,7 @@ impl<M: StateMachine> Clone for ShardHandle<M> {
 }
 
 impl<M: StateMachine> ShardHandle<M> {
-    /// Asks the machine. Errors are of the shard: COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR,
-    /// COORDINATOR_NOT_AVAILABLE. The request is in the mailbox after the first poll, unless that is full.
+    /// Asks the machine. Errors are of the shard: COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR. The request is in the mailbox after the first poll, unless that is full.
     ///
     /// Takes the handle, because a request that waits must not keep alive the shard it waits for.
     pub async fn ask(self, request: M::Request) -> Result<M::Reply, ErrorCode> {
@@ -288,8 +287,14 @@ where
         }
         let now = self.options.clock.now().mono;
         while let Some(parked) = self.parked.pop_front_if(|parked| parked.give_up <= now) {
-            for (token, _) in parked.replies {
-                self.send(token, Err(ErrorCode::CoordinatorNotAvailable));
+            tracing::warn!(
+                shard = self.name,
+                end = parked.end,
+                committed,
+                "records of a coordinator shard were not committed in time"
+            );
+            for (token, reply) in parked.replies {
+                self.send(token, Ok(M::uncommitted(reply)));
             }
         }
     }

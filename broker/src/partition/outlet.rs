@@ -57,14 +57,19 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// A follower has moved.
+    /// A follower has moved. A pause that nobody has heard of yet stays with its place: without it the place would seem to
+    /// have been asked for.
     pub(super) fn tell_place(&self, place: FollowerPlace) {
-        self.places.put(place.handle.id(), place);
+        self.places.put(place.handle.id(), place, |old, new| {
+            if old.leader == new.leader && old.position == new.position {
+                new.pause = new.pause.or(old.pause);
+            }
+        });
     }
 
     /// A leader wants another ISR.
     pub(super) fn propose(&self, handle: PartitionHandle, proposal: IsrProposal) {
-        self.proposals.put(handle.id(), (handle, proposal));
+        self.proposals.put(handle.id(), (handle, proposal), |_, _| {});
     }
 
     /// The newest places, once there are any.
@@ -92,9 +97,13 @@ impl<T> Default for Pigeonhole<T> {
 }
 
 impl<T> Pigeonhole<T> {
-    fn put(&self, id: TopicIdPartition, news: T) {
+    /// Puts news in the place of older ones; `merge` keeps of those what must not be lost.
+    fn put(&self, id: TopicIdPartition, mut news: T, merge: impl FnOnce(&T, &mut T)) {
         let first = {
             let mut newest = self.lock();
+            if let Some(old) = newest.get(&id) {
+                merge(old, &mut news);
+            }
             newest.insert(id, news);
             newest.len() == 1
         };
@@ -117,3 +126,6 @@ impl<T> Pigeonhole<T> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

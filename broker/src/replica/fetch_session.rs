@@ -117,7 +117,10 @@ impl FetchSession {
             log_start: wanted.log_start,
         };
         handle.replicate(Replication::Fetched { replica: self.replica, fetch });
-        let told = self.wanted.get(&id).and_then(|known| known.told);
+        // A leader epoch begins with an answer, be it without records: it is how the follower learns that its log agrees.
+        let known = self.wanted.get(&id);
+        let same = known.filter(|known| known.wanted.position.leader_epoch == wanted.position.leader_epoch);
+        let told = same.and_then(|known| known.told);
         if !self.wanted.contains_key(&id) {
             handle.subscribe(&self.subscription);
         }
@@ -304,3 +307,6 @@ impl Answer {
         Message { head: self.head, raw: self.raw }
     }
 }
+
+#[cfg(test)]
+mod tests;

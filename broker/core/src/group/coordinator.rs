@@ -240,6 +240,10 @@ impl StateMachine for GroupCoordinator {
         out.replies
     }
 
+    fn uncommitted(reply: GroupReply) -> GroupReply {
+        refused(reply, ErrorCode::RequestTimedOut)
+    }
+
     fn next_deadline(&self) -> Option<Duration> {
         self.timers.next()
     }
@@ -305,6 +309,12 @@ fn refused(reply: GroupReply, error: ErrorCode) -> GroupReply {
             GroupReply::OffsetCommit(reply)
         }
         GroupReply::OffsetFetch(mut reply) => {
+            // A read has only to come again. COORDINATOR_NOT_AVAILABLE never answers it in Kafka, which reads what is
+            // committed, and clients give up on it.
+            let error = match error {
+                ErrorCode::CoordinatorNotAvailable => ErrorCode::CoordinatorLoadInProgress,
+                error => error,
+            };
             (reply.error, reply.topics) = (error, Vec::new());
             GroupReply::OffsetFetch(reply)
         }

@@ -128,7 +128,10 @@ pub fn check_leader_epoch(asked: LeaderEpoch, current: LeaderEpoch) -> Result<()
 /// One follower as its leader knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follower {
-    progress: ReplicaProgress,
+    /// As of the last fetch.
+    fetched: ReplicaProgress,
+    /// How far finished syncs were told; a fetch that was sent before may be taken after.
+    told: Offset,
     log_start: Offset,
     broker_epoch: Option<i64>,
     last_fetch: Option<Duration>,
@@ -147,7 +150,8 @@ impl Follower {
     /// Nothing is known of its log yet. A member of the ISR gets `replica.lag.time.max.ms` from now on to be heard of.
     pub fn new(in_isr: bool, now: Duration) -> Follower {
         Follower {
-            progress: ReplicaProgress::default(),
+            fetched: ReplicaProgress::default(),
+            told: 0,
             log_start: 0,
             broker_epoch: None,
             last_fetch: None,
@@ -159,7 +163,11 @@ impl Follower {
     /// Takes the news of a fetch. It may say less than the one before: a follower that lost records says so.
     pub fn on_fetch(&mut self, fetch: &ReplicaFetchState, leader_end: Offset, rule: FlushRule, now: Now) {
         let append_end = fetch.append_end.min(leader_end);
-        self.progress = ReplicaProgress { append_end, durable_end: fetch.durable_end.min(append_end) };
+        // Fetches come in order: one from before its last place is of a log that was begun anew.
+        if append_end < self.fetched.append_end || self.broker_epoch != Some(fetch.broker_epoch) {
+            self.told = 0;
+        }
+        self.fetched = ReplicaProgress { append_end, durable_end: fetch.durable_end.min(append_end) };
         self.log_start = fetch.log_start;
         self.broker_epoch = Some(fetch.broker_epoch);
         self.last_fetch = Some(now.mono);
@@ -168,8 +176,8 @@ impl Follower {
 
     /// Takes the news of a finished sync, if it is of the incarnation that fetches; returns whether it was.
     ///
-    /// It may come before the fetch that tells of the append: from its first agreement on the follower's log is a prefix
-    /// of the leader's for all of the leader epoch, and only grows.
+    /// It may be taken before fetches that were sent before it, and those take nothing back: from its first agreement on
+    /// the follower's log is a prefix of the leader's for all of the leader epoch, and only grows.
     pub fn on_durable(
         &mut self,
         durable: &ReplicaDurable,
@@ -180,16 +188,15 @@ impl Follower {
         if self.broker_epoch != Some(durable.broker_epoch) {
             return false;
         }
-        let durable_end = durable.durable_end.min(leader_end);
-        self.progress.durable_end = self.progress.durable_end.max(durable_end);
-        self.progress.append_end = self.progress.append_end.max(durable_end);
+        self.told = self.told.max(durable.durable_end.min(leader_end));
         self.note_caught_up(leader_end, rule, now.mono);
         true
     }
 
     /// Its ends; nothing until it is heard of.
     pub fn progress(&self) -> ReplicaProgress {
-        self.progress
+        let ReplicaProgress { append_end, durable_end } = self.fetched;
+        ReplicaProgress { append_end: append_end.max(self.told), durable_end: durable_end.max(self.told) }
     }
 
     /// The start of its log.
@@ -217,7 +224,7 @@ impl Follower {
     /// Kafka looks back by one fetch (`Replica.updateFetchState`). Here a sync may take longer than several pipelined
     /// fetches, and an end that is always two fetches behind would never count: so a mark stays until it is reached.
     fn note_caught_up(&mut self, leader_end: Offset, rule: FlushRule, now: Duration) {
-        let end = self.progress.end(rule);
+        let end = self.progress().end(rule);
         if end >= leader_end {
             self.last_caught_up = Some(now);
             self.mark = None;

@@ -218,7 +218,18 @@ async fn what_never_commits_is_answered_in_time() {
     let log = TestLog::default();
     log.change(|state| state.held = true);
     let shard = shard_with(&log, Duration::ZERO, Duration::from_secs(60));
-    assert_eq!(committed(&shard, 7).await, Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(committed(&shard, 7).await, Ok(ErrorCode::CoordinatorNotAvailable));
+}
+
+#[tokio::test]
+async fn a_read_that_waited_too_long_may_come_again() {
+    let log = TestLog::default();
+    log.change(|state| state.held = true);
+    let shard = shard_with(&log, Duration::ZERO, Duration::from_secs(60));
+    assert_eq!(committed(&shard, 7).await, Ok(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(fetched(&shard).await, Err(ErrorCode::CoordinatorLoadInProgress));
+    log.commit_all();
+    assert_eq!(fetched(&shard).await, Ok(7), "what was late was committed all the same");
 }
 
 #[tokio::test]

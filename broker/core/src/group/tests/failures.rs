@@ -79,6 +79,16 @@ fn a_read_that_saw_a_refused_commit_is_refused_too() {
 }
 
 #[test]
+fn a_read_is_told_to_come_again_when_replicas_are_missing() {
+    let mut shard = Shard::new();
+    let read = OffsetFetchRequest { group_id: GROUP.into(), require_stable: false, topics: None };
+    let requests = vec![commit_request(1), GroupRequest::OffsetFetch(read)];
+    let tokens = shard.send_refused(requests, ErrorCode::NotEnoughReplicas);
+    let GroupReply::OffsetFetch(reply) = shard.answer(tokens[1]) else { panic!("not a fetch") };
+    assert_eq!(reply.error, ErrorCode::CoordinatorLoadInProgress);
+}
+
+#[test]
 fn a_refused_assignment_rebalances_the_group() {
     let mut shard = Shard::new();
     let (a, b) = (shard.join(Joiner::dynamic()), shard.join(Joiner::dynamic()));

@@ -70,6 +70,36 @@ fn a_sync_may_be_told_before_the_append() {
 }
 
 #[test]
+fn a_sync_that_overtakes_the_fetches_before_it_stays_told() {
+    let mut follower = Follower::new(false, at(0).mono);
+    follower.on_fetch(&fetch(10, 10), 20, FlushRule::Durable, at(1));
+    let durable = ReplicaDurable { leader_epoch: 1, broker_epoch: 7, durable_end: 15 };
+    follower.on_durable(&durable, 20, FlushRule::Durable, at(2));
+    for late in [12, 15] {
+        follower.on_fetch(&fetch(late, 10), 20, FlushRule::Durable, at(3));
+        assert_eq!(follower.progress(), ReplicaProgress { append_end: 15, durable_end: 15 });
+    }
+}
+
+#[test]
+fn a_log_that_begins_anew_takes_back_what_was_told() {
+    let told = || {
+        let mut follower = Follower::new(false, at(0).mono);
+        follower.on_fetch(&fetch(10, 10), 20, FlushRule::Durable, at(1));
+        let durable = ReplicaDurable { leader_epoch: 1, broker_epoch: 7, durable_end: 15 };
+        follower.on_durable(&durable, 20, FlushRule::Durable, at(2));
+        follower
+    };
+    let mut restarted = told();
+    restarted.on_fetch(&fetch(4, 4), 20, FlushRule::Durable, at(3));
+    assert_eq!(restarted.progress(), ReplicaProgress { append_end: 4, durable_end: 4 });
+    let mut reborn = told();
+    let other_life = ReplicaFetchState { broker_epoch: 8, ..fetch(12, 11) };
+    reborn.on_fetch(&other_life, 20, FlushRule::Durable, at(3));
+    assert_eq!(reborn.progress(), ReplicaProgress { append_end: 12, durable_end: 11 });
+}
+
+#[test]
 fn a_fetch_may_say_less_than_the_one_before() {
     let mut follower = Follower::new(false, at(0).mono);
     follower.on_fetch(&fetch(10, 10), 20, FlushRule::Durable, at(1));

@@ -1,0 +1,40 @@
+use tidemark_core::metadata::PartitionImage;
+use tidemark_core::replication::epochs::FetchPosition;
+
+use super::*;
+use crate::partition::testing::{ME, Rig, ask};
+
+const FOLLOWER: BrokerId = 2;
+
+/// What a follower with an empty log is answered in this leader epoch.
+fn asks(
+    rig: &mut Rig,
+    session: &mut FetchSession,
+    handle: &PartitionHandle,
+    leader_epoch: LeaderEpoch,
+) -> Vec<FetchAnswer> {
+    let view = ask(rig, handle.ready_view()).unwrap();
+    let position = FetchPosition { leader_epoch, last_fetched_epoch: None, fetch_offset: 0 };
+    let wanted = Wanted { id: handle.id(), position, durable_end: 0, log_start: 0 };
+    let mut answer = Answer::new(1 << 20);
+    session.begin(7, wanted, Ok((handle.clone(), view)), &mut answer);
+    assert!(session.collect(&mut answer).is_none(), "nothing is in files");
+    rig.settle();
+    answer.message().head.partitions.iter().map(|found| found.answer).collect()
+}
+
+#[test]
+fn each_leader_epoch_begins_with_an_answer() {
+    let mut rig = Rig::new();
+    let handle = rig.partition(0, &[]);
+    let mut led = PartitionImage::new(&[ME, FOLLOWER], &[ME, FOLLOWER]);
+    let mut session = FetchSession::new(FOLLOWER, Subscription::new());
+    for _ in 0..2 {
+        (led.leader_epoch, led.partition_epoch) = (led.leader_epoch + 1, led.partition_epoch + 1);
+        handle.assign(led.clone());
+        rig.settle();
+        let agreed = FetchAnswer::Records { range: None, high_watermark: 0, log_start: 0 };
+        assert_eq!(asks(&mut rig, &mut session, &handle, led.leader_epoch), [agreed]);
+        assert_eq!(asks(&mut rig, &mut session, &handle, led.leader_epoch), [], "it knows that already");
+    }
+}
