@@ -209,7 +209,7 @@ impl SteppedReplicas {
     pub fn stop(mut self) -> bool {
         while self.sync.run_one() {}
         self.sync.stop();
-        self.threads.drain(..).fold(true, |clean, thread| thread.stop() && clean)
+        self.threads.drain(..).fold(true, |clean, thread| thread.stop() & clean)
     }
 
     // Following.
