@@ -7,4 +7,7 @@ mod cluster;
 mod groups;
 mod node;
 mod produce;
+mod quorum;
+mod racks;
 mod restart;
+mod upkeep;

@@ -3,6 +3,7 @@
 //! A directory outlives a stop of its node, so that the node can be started again on the same data, or on what a test
 //! made of it meanwhile.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ const LOOK_EACH: Duration = Duration::from_millis(50);
 pub struct Cluster {
     nodes: Vec<Member>,
     settings: Vec<(String, String)>,
+    seeds: String,
 }
 
 struct Member {
@@ -41,24 +43,29 @@ struct Member {
     broker: Option<Broker>,
 }
 
+impl Member {
+    fn new(disk: Arc<dyn Disk>, port: u16, seeds: &str) -> Member {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = format!("[peer]\nbind = \"127.0.0.1:{port}\"\n[cluster]\nseeds = \"{seeds}\"\n");
+        Member { dir, file, disk, kafka: free_port(), broker: None }
+    }
+}
+
 impl Cluster {
     /// Three nodes that have found each other.
     pub async fn start() -> Cluster {
         Cluster::start_on(vec![Arc::new(OsDisk), Arc::new(OsDisk), Arc::new(OsDisk)], &[]).await
     }
 
-    /// A node on each of these disks, with settings as `--set` takes them; returns once they have found each other.
+    /// A node on each of these disks, with settings as `--set` takes them (`{id}` in a value is the node's id); returns once they have found each other.
     pub async fn start_on(disks: Vec<Arc<dyn Disk>>, settings: &[(&str, &str)]) -> Cluster {
         let peers: Vec<u16> = disks.iter().map(|_| free_port()).collect();
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let seeds: Vec<String> = peers.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let seeds = seeds.join(",");
-        let member = |(disk, port): (_, &u16)| {
-            let dir = tempfile::tempdir().expect("a temporary directory");
-            let file = format!("[peer]\nbind = \"127.0.0.1:{port}\"\n[cluster]\nseeds = \"{seeds}\"\n");
-            Member { dir, file, disk, kafka: free_port(), broker: None }
-        };
-        let mut cluster = Cluster { nodes: disks.into_iter().zip(&peers).map(member).collect(), settings };
+        let member = |(disk, port): (_, &u16)| Member::new(disk, *port, &seeds);
+        let nodes = disks.into_iter().zip(&peers).map(member).collect();
+        let mut cluster = Cluster { nodes, settings, seeds: seeds.clone() };
         let starts = (1..).zip(&cluster.nodes).map(|(id, _)| cluster.broker_on(id));
         let brokers = join_all(starts).await;
         for (node, broker) in cluster.nodes.iter_mut().zip(brokers) {
@@ -66,6 +73,13 @@ impl Cluster {
         }
         cluster.all_in_sync(None).await;
         cluster
+    }
+
+    /// Adds a node with the next id, which finds the others.
+    pub async fn add_node(&mut self) {
+        self.nodes.push(Member::new(Arc::new(OsDisk), free_port(), &self.seeds));
+        let id = i32::try_from(self.nodes.len()).expect("a few nodes");
+        self.start_node(id).await;
     }
 
     /// Stops a node in good order.
@@ -95,6 +109,11 @@ impl Cluster {
     /// Where a node keeps its data.
     pub fn dir(&self, id: i32) -> &Path {
         self.member(id).dir.path()
+    }
+
+    /// Where a node takes clients.
+    pub fn address(&self, id: i32) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.member(id).kafka))
     }
 
     /// A client's settings with the addresses of all nodes.
@@ -201,7 +220,7 @@ impl Cluster {
             layers.add_set(&format!("{key}={value}"));
         }
         for (key, value) in &self.settings {
-            layers.add_set(&format!("{key}={value}"));
+            layers.add_set(&format!("{key}={}", value.replace("{id}", &id.to_string())));
         }
         let config = NodeConfig::from_layers(&layers).expect("a good configuration");
         Broker::start(&config, Arc::clone(&node.disk), Clock::system()).await

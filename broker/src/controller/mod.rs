@@ -20,6 +20,7 @@ mod membership;
 mod messages;
 mod network;
 mod peers;
+pub mod progress;
 pub mod quorum;
 mod raft;
 mod record;
@@ -50,6 +51,7 @@ use crate::peer::{CallError, Purpose};
 use liveness::Liveness;
 use network::Network;
 pub use peers::Peers;
+use progress::{Progress, QuorumState};
 pub use quorum::{Members, QuorumMetrics, RaftId, Voter};
 use quorum::{Proposal, ProposeError, Quorum};
 pub use raft::Beginning;
@@ -166,6 +168,7 @@ impl Controller {
         let raft = Arc::new(raft);
         let quorum: Arc<dyn Quorum> = Arc::clone(&raft) as Arc<dyn Quorum>;
         let newcomer = Arc::new(Notify::new());
+        let progress = Progress::serve(&peers, &quorum, clock.clone());
         let liveness = Liveness::new(Arc::clone(&quorum), image.clone(), clock);
         service::serve(&peers, &quorum, &image, &newcomer, &liveness);
         let handle = ControllerHandle {
@@ -173,6 +176,7 @@ impl Controller {
             image,
             peers: peers.clone(),
             liveness: Arc::clone(&liveness),
+            progress,
             session: incarnation,
             sequence: Arc::default(),
             in_flight: Arc::new(Semaphore::new(PROPOSALS_IN_FLIGHT_MAX)),
@@ -247,6 +251,7 @@ pub struct ControllerHandle {
     image: watch::Receiver<Arc<ClusterImage>>,
     peers: Peers,
     liveness: Arc<Liveness>,
+    progress: Arc<Progress>,
     session: Uuid,
     sequence: Arc<AtomicU64>,
     in_flight: Arc<Semaphore>,
@@ -383,6 +388,11 @@ impl ControllerHandle {
     /// Who belongs to the quorum, as far as this node knows.
     pub fn members(&self) -> Members {
         self.quorum.members()
+    }
+
+    /// How the quorum stands, as its leader says if that can be asked.
+    pub async fn quorum_state(&self) -> QuorumState {
+        self.progress.describe().await
     }
 
     /// Whether this node leads the quorum.

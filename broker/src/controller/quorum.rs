@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,15 @@ pub struct QuorumMetrics {
     pub voters: Vec<RaftId>,
 }
 
+/// A member as the leader knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberProgress {
+    /// Index of the last entry it is known to have.
+    pub last_log_index: Option<u64>,
+    /// How long ago it was heard of; `None` if it never was.
+    pub silent_for: Option<Duration>,
+}
+
 /// Why a proposal was not applied, or why that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
@@ -142,6 +152,8 @@ pub trait Quorum: Send + Sync + 'static {
     fn has_company(&self) -> BoxFuture<'_, ()>;
     /// Members that have nearly the whole log. Only the leader knows.
     fn caught_up(&self) -> BTreeSet<RaftId>;
+    /// How far members are, and when they were heard of. Only the leader knows.
+    fn progress(&self) -> BTreeMap<RaftId, MemberProgress>;
     /// An id that no member ever had.
     fn new_id(&self) -> BoxFuture<'_, Result<RaftId, ProposeError>>;
     /// Sends the log to this member from now on, at this address.

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::metrics::RaftMetrics;
-use openraft::{ChangeMembers, Config, Raft, ReadPolicy, SnapshotPolicy};
+use openraft::{ChangeMembers, Config, Instant as _, Raft, ReadPolicy, SnapshotPolicy};
 use tidemark_core::metadata::{ClusterImage, Reply};
 use tidemark_storage::disk::Disk;
 use tokio::sync::watch;
@@ -24,7 +24,9 @@ use super::StartError;
 use super::log::LogFile;
 use super::log_store::LogStore;
 use super::network::Network;
-use super::quorum::{ChangeError, Members, Proposal, ProposeError, Quorum, QuorumMetrics, RaftId, Voter};
+use super::quorum::{
+    ChangeError, MemberProgress, Members, Proposal, ProposeError, Quorum, QuorumMetrics, RaftId, Voter,
+};
 use super::snapshot::{self, SnapshotDir};
 use super::state_machine::{RecentReplies, StateMachine};
 use super::type_config::{ProposalData, RaftLogId, RaftMembers, TypeConfig};
@@ -304,6 +306,19 @@ impl Quorum for RaftQuorum {
         let has_enough =
             |position: &Option<RaftLogId>| position.as_ref().is_some_and(|id| id.index >= enough);
         replication.filter(|(_, position)| has_enough(position)).map(|(id, _)| *id).collect()
+    }
+
+    fn progress(&self) -> BTreeMap<RaftId, MemberProgress> {
+        let metrics = self.raft.metrics();
+        let metrics: &RaftMetrics<TypeConfig> = &metrics.borrow_watched();
+        let mut members: BTreeMap<RaftId, MemberProgress> = BTreeMap::new();
+        for (id, position) in metrics.replication.iter().flatten() {
+            members.entry(*id).or_default().last_log_index = position.as_ref().map(|id| id.index);
+        }
+        for (id, heard) in metrics.heartbeat.iter().flatten() {
+            members.entry(*id).or_default().silent_for = heard.as_ref().map(|at| at.elapsed());
+        }
+        members
     }
 
     fn new_id(&self) -> BoxFuture<'_, Result<RaftId, ProposeError>> {

@@ -25,6 +25,8 @@ pub async fn run(handle: ControllerHandle, configs: BrokerConfigs, me: BrokerId,
             upkeep.leave_office();
             continue;
         }
+        // Seen for whoever asks later when members had caught up.
+        handle.progress.look();
         let image = handle.image();
         let rules = UpkeepRules::of(&configs.settings(&image, me));
         for command in upkeep.due(&image, &rules, clock.now()) {

@@ -15,6 +15,7 @@ pub mod append;
 pub mod config;
 pub mod error;
 pub mod outlet;
+pub mod positions;
 pub mod sight;
 pub mod subscription;
 pub mod sync_times;
@@ -48,6 +49,7 @@ pub use directory::LogThreadMetrics;
 pub use error::{PartitionError, ProduceError};
 use inbox::{Command, Inbox, Input, Slot};
 pub(crate) use log_thread::replicate::{Replicated, Replication};
+use positions::{FollowerPosition, Positions};
 use subscription::Subscribers;
 pub use subscription::Subscription;
 pub use waiter::FetchWaiter;
@@ -104,6 +106,7 @@ struct Shared {
     news: AtomicU64,
     waiters: Waiters,
     followers: Subscribers,
+    positions: Positions,
     in_bytes: AtomicU64,
     out_bytes: AtomicU64,
 }
@@ -126,6 +129,7 @@ impl PartitionHandle {
             news: AtomicU64::new(0),
             waiters: Waiters::default(),
             followers: Subscribers::default(),
+            positions: Positions::default(),
             in_bytes: AtomicU64::new(0),
             out_bytes: AtomicU64::new(0),
         };
@@ -215,6 +219,16 @@ impl PartitionHandle {
     /// Tells `subscription` whenever there is more for followers.
     pub(crate) fn subscribe(&self, subscription: &Arc<Subscription>) {
         self.shared.followers.add(subscription);
+    }
+
+    /// A follower has asked for more from where it stands.
+    pub(crate) fn note_follower(&self, position: FollowerPosition) {
+        self.shared.positions.note(position);
+    }
+
+    /// Where the followers of this leader epoch stood when they asked last.
+    pub fn follower_positions(&self, leader_epoch: LeaderEpoch) -> Vec<FollowerPosition> {
+        self.shared.positions.in_epoch(leader_epoch)
     }
 
     /// There is more for followers. Only the writer calls this, after the view.

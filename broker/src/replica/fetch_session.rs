@@ -17,6 +17,7 @@ use tidemark_storage::disk::read_exact_at;
 use tidemark_storage::log::{LogReader, Piece, Slice};
 
 use super::messages::{Found, ReplicaFetched, Wanted};
+use crate::partition::positions::FollowerPosition;
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
 use crate::peer::call::Message;
 
@@ -116,6 +117,12 @@ impl FetchSession {
             durable_end: wanted.durable_end,
             log_start: wanted.log_start,
         };
+        handle.note_follower(FollowerPosition {
+            replica: self.replica,
+            leader_epoch: fetch.leader_epoch,
+            log_start: fetch.log_start,
+            log_end: fetch.append_end,
+        });
         handle.replicate(Replication::Fetched { replica: self.replica, fetch });
         // A leader epoch begins with an answer, be it without records: it is how the follower learns that its log agrees.
         let known = self.wanted.get(&id);

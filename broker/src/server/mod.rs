@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod mutations;
 pub mod operations;
 pub mod outbound;
+pub mod partitions;
 pub mod quota;
 pub mod reply;
 pub mod throttled;

@@ -62,6 +62,8 @@ pub struct BrokerSettings {
     pub max_connections_per_ip: i32,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// `replica.selector.class` is the rack-aware one.
+    pub selects_replica_by_rack: bool,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_cache_slots: i32,
 
@@ -164,6 +166,7 @@ impl BrokerSettings {
             max_connections: values.number("max.connections"),
             max_connections_per_ip: values.number("max.connections.per.ip"),
             fetch_max_bytes: values.number("fetch.max.bytes"),
+            selects_replica_by_rack: values.text("replica.selector.class") == table::BY_RACK,
             fetch_session_cache_slots: values.number("max.incremental.fetch.session.cache.slots"),
             quota_window_num: values.number("quota.window.num"),
             quota_window_size_seconds: values.number("quota.window.size.seconds"),

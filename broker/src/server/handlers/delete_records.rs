@@ -13,7 +13,7 @@ use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::Offset;
 
-use super::super::{Ctx, RequestContext, error, topics};
+use super::super::{Ctx, RequestContext, error, partitions, topics};
 
 /// The offset that stands for the high watermark.
 const HIGH_WATERMARK: Offset = -1;
@@ -52,7 +52,7 @@ pub async fn handle(
 }
 
 async fn trim(ctx: &Ctx, topic: &str, partition: i32, offset: Offset) -> Result<Offset, ErrorCode> {
-    let handle = ctx.replicas.partition(topic, partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let handle = partitions::held(ctx, topic, partition)?;
     if topics::is_internal(topic) {
         return Err(ErrorCode::InvalidTopicException);
     }

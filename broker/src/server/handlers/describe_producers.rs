@@ -10,7 +10,7 @@ use tidemark_protocol::error_code::ErrorCode;
 use tidemark_storage::log::ProducerDescription;
 
 use super::super::answer::text;
-use super::super::{Ctx, RequestContext, error};
+use super::super::{Ctx, RequestContext, error, partitions};
 
 /// Answers each partition by itself.
 pub async fn handle(
@@ -22,10 +22,7 @@ pub async fn handle(
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for index in topic.partition_indexes {
-            let producers = match ctx.replicas.partition(&topic.name, index) {
-                Some(handle) => handle.describe_producers().await.map_err(|e| error::of_partition(&e)),
-                None => Err(ErrorCode::UnknownTopicOrPartition),
-            };
+            let producers = producers(&ctx, &topic.name, index).await;
             let response = PartitionResponse::default().with_partition_index(index);
             partitions.push(match producers {
                 Ok(producers) => response.with_active_producers(producers.iter().map(state).collect()),
@@ -37,6 +34,11 @@ pub async fn handle(
         topics.push(TopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
     DescribeProducersResponse::default().with_topics(topics)
+}
+
+async fn producers(ctx: &Ctx, topic: &str, index: i32) -> Result<Vec<ProducerDescription>, ErrorCode> {
+    let handle = partitions::held(ctx, topic, index)?;
+    handle.describe_producers().await.map_err(|e| error::of_partition(&e))
 }
 
 fn state(producer: &ProducerDescription) -> ProducerState {

@@ -14,7 +14,7 @@ use tidemark_protocol::error_code::ErrorCode;
 
 use super::super::answer::text;
 use super::super::{Ctx, RequestContext};
-use crate::controller::Voter;
+use crate::controller::{RaftId, Voter};
 use crate::replica::fetcher::PEER_LISTENER;
 
 /// Kafka's name of the metadata log.
@@ -37,7 +37,7 @@ pub async fn handle(
         return response
             .with_topics(request.topics.into_iter().map(|topic| unknown(&context, topic)).collect());
     }
-    let partition = partition(&ctx, &context);
+    let partition = partition(&ctx, &context).await;
     let topic = request.topics.into_iter().next().expect("it is the one topic");
     let response = response.with_topics(vec![
         TopicData::default().with_topic_name(topic.topic_name).with_partitions(vec![partition]),
@@ -70,30 +70,31 @@ fn unknown(context: &RequestContext, topic: AskedTopic) -> TopicData {
     TopicData::default().with_topic_name(topic.topic_name.clone()).with_partitions(partitions.collect())
 }
 
-/// The state of the quorum as this node knows it. How far others are only the leader knows, and it does not tell: −1.
-fn partition(ctx: &Ctx, context: &RequestContext) -> PartitionData {
-    let metrics = ctx.controller.metrics();
-    let members = ctx.controller.members();
-    let end = |index: Option<u64>| index.map_or(0, |index| i64::try_from(index + 1).unwrap_or(i64::MAX));
-    let (versioned, now_ms) = (context.version >= DIRECTORIES_FROM, ctx.clock.now().wall_ms);
-    let state = |member: &Voter| {
-        let is_me = member.broker_id == ctx.node_id;
-        let (at, end) = if is_me { (now_ms, end(metrics.last_log_index)) } else { (-1, -1) };
+/// The quorum as its leader knows it; −1 stands for what nobody could say.
+async fn partition(ctx: &Ctx, context: &RequestContext) -> PartitionData {
+    let (known, members) = (ctx.controller.quorum_state().await, ctx.controller.members());
+    let versioned = context.version >= DIRECTORIES_FROM;
+    let state = |(id, member): (&RaftId, &Voter)| {
+        let seen = known.members.get(id);
         let state = ReplicaState::default()
             .with_replica_id(member.broker_id.into())
-            .with_log_end_offset(end)
-            .with_last_fetch_timestamp(at)
-            .with_last_caught_up_timestamp(at);
+            .with_log_end_offset(seen.map_or(-1, |seen| offset(seen.log_end)))
+            .with_last_fetch_timestamp(seen.map_or(-1, |seen| seen.last_heard))
+            .with_last_caught_up_timestamp(seen.map_or(-1, |seen| seen.last_caught_up));
         if versioned { state.with_replica_directory_id(member.directory_id) } else { state }
     };
-    let leader = metrics.leader.and_then(|leader| members.get(leader)).map_or(-1, |leader| leader.broker_id);
+    let leader = known.leader.and_then(|leader| members.get(leader)).map_or(-1, |leader| leader.broker_id);
     PartitionData::default()
         .with_error_message(versioned.then(|| text("")))
         .with_leader_id(leader.into())
-        .with_leader_epoch(i32::try_from(metrics.term).unwrap_or(i32::MAX))
-        .with_high_watermark(end(metrics.committed_index))
-        .with_current_voters(members.voters.values().map(state).collect())
-        .with_observers(members.learners.values().map(state).collect())
+        .with_leader_epoch(i32::try_from(known.term).unwrap_or(i32::MAX))
+        .with_high_watermark(offset(known.committed_end))
+        .with_current_voters(members.voters.iter().map(state).collect())
+        .with_observers(members.learners.iter().map(state).collect())
+}
+
+fn offset(end: u64) -> i64 {
+    i64::try_from(end).unwrap_or(i64::MAX)
 }
 
 fn nodes(ctx: &Ctx) -> Vec<Node> {

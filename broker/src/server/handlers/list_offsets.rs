@@ -17,8 +17,7 @@ use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{LeaderEpoch, Offset, TimestampMs};
 use tidemark_storage::log::{Found, ReadError};
 
-use super::super::{Ctx, RequestContext, error};
-use super::fetch::check_epoch;
+use super::super::{Ctx, RequestContext, partitions};
 use crate::partition::{PartitionHandle, PartitionView};
 
 /// First version that carries leader epochs.
@@ -58,7 +57,7 @@ pub async fn handle(
             let answer = if times > 1 {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                let handle = ctx.replicas.partition(&topic.name, asked.partition_index);
+                let handle = partitions::held(&ctx, &topic.name, asked.partition_index);
                 look_up(handle, asked, context.version, committed).await
             };
             let partition = encode(context.version, asked.partition_index, answer);
@@ -71,7 +70,7 @@ pub async fn handle(
 }
 
 async fn look_up(
-    handle: Option<PartitionHandle>,
+    handle: Result<PartitionHandle, ErrorCode>,
     asked: &ListOffsetsPartition,
     version: i16,
     committed: bool,
@@ -79,11 +78,7 @@ async fn look_up(
     if version < first_version(asked.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let handle = handle.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let view = handle.ready_view().await.map_err(|e| error::of_partition(&e))?;
-    if let Some(code) = check_epoch(asked.current_leader_epoch, view.leader_epoch) {
-        return Err(code);
-    }
+    let view = partitions::led(&handle?, asked.current_leader_epoch).await?;
     let up_to = if committed { view.last_stable } else { view.high_watermark };
     let start = |offset| Answer { timestamp: -1, offset, epoch: view.reader.epoch_for(offset).unwrap_or(-1) };
     match asked.timestamp {

@@ -13,8 +13,7 @@ use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoch
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{LeaderEpoch, Offset};
 
-use super::super::{Ctx, RequestContext, error};
-use super::fetch::check_epoch;
+use super::super::{Ctx, RequestContext, partitions};
 use crate::partition::PartitionHandle;
 
 /// Answers each partition by itself.
@@ -27,7 +26,7 @@ pub async fn handle(
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let answer = end_of(ctx.replicas.partition(&topic.topic, asked.partition), asked).await;
+            let answer = end_of(partitions::held(&ctx, &topic.topic, asked.partition), asked).await;
             let (code, (epoch, end)) = match answer {
                 Ok(end) => (ErrorCode::None, end),
                 Err(code) => (code, (-1, -1)),
@@ -47,13 +46,9 @@ pub async fn handle(
 }
 
 async fn end_of(
-    handle: Option<PartitionHandle>,
+    handle: Result<PartitionHandle, ErrorCode>,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
-    let handle = handle.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let view = handle.ready_view().await.map_err(|e| error::of_partition(&e))?;
-    match check_epoch(asked.current_leader_epoch, view.leader_epoch) {
-        Some(code) => Err(code),
-        None => Ok(view.reader.epoch_end(asked.leader_epoch)),
-    }
+    let view = partitions::led(&handle?, asked.current_leader_epoch).await?;
+    Ok(view.reader.epoch_end(asked.leader_epoch))
 }

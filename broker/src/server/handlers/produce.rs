@@ -11,18 +11,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use tidemark_protocol::api::ApiKey;
 use tidemark_protocol::batch::validate::{Rejected, validate};
 use tidemark_protocol::batch::{Attributes, HEADER_LEN, RecordBatch};
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::{TimestampMs, TopicId, TopicIdPartition};
+use tidemark_protocol::fetch_response;
+use tidemark_protocol::types::{TimestampMs, TopicId};
 
 use super::super::answer::{encode, text};
+use super::super::fetch_session::TopicRef;
+use super::super::partitions::Leaders;
 use super::super::reply::Reply;
-use super::super::{Ctx, RequestContext, error, topics};
+use super::super::{Ctx, RequestContext, error, partitions, topics};
 use crate::partition::{Acks, Append, AppendResult, AppendWait, PartitionHandle};
 
 /// First version that tells a refused producer who leads.
@@ -95,10 +98,16 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
         let failed = topics.iter().flat_map(|(_, _, partitions)| partitions).any(|p| p.failed(&results));
         return if failed { Reply::Close } else { Reply::Nothing };
     }
+    let mut leaders = NewLeaders { known: Leaders::new(&ctx, &context), version: context.version };
     let responses = topics
         .into_iter()
         .map(|(name, id, partitions)| {
-            let answers = partitions.iter().map(|p| p.answer(context.version, &results));
+            let topic = if context.version >= TOPIC_IDS_FROM {
+                TopicRef::Id(TopicId(id))
+            } else {
+                TopicRef::Name(Arc::from(name.as_str()))
+            };
+            let answers = partitions.iter().map(|p| leaders.tell(&topic, p.answer(&results)));
             let answers = answers
                 .inspect(|answer| ctx.metrics.partition_answered(ApiKey::Produce, answer.error_code))
                 .collect();
@@ -110,6 +119,7 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
         .collect();
     let response = ProduceResponse::default()
         .with_responses(responses)
+        .with_node_endpoints(leaders.endpoints())
         .with_throttle_time_ms(context.throttle_time_ms());
     encode(ApiKey::Produce, context.version, context.correlation_id, &response)
 }
@@ -145,14 +155,9 @@ fn find(
     index: i32,
 ) -> Result<PartitionHandle, ErrorCode> {
     let handle = if context.version >= TOPIC_IDS_FROM {
-        ctx.replicas.partition_by_id(TopicIdPartition { topic_id: id, partition: index }).ok_or_else(
-            || match ctx.image().topic_by_id(id) {
-                Some(_) => ErrorCode::UnknownTopicOrPartition,
-                None => ErrorCode::UnknownTopicId,
-            },
-        )?
+        partitions::held_by_id(ctx, id, index)?
     } else {
-        ctx.replicas.partition(name, index).ok_or(ErrorCode::UnknownTopicOrPartition)?
+        partitions::held(ctx, name, index)?
     };
     if topics::is_internal(&handle.tp().topic) && *context.client_id != *ADMIN_CLIENT {
         return Err(ErrorCode::InvalidTopicException);
@@ -206,7 +211,7 @@ impl Pending {
         }
     }
 
-    fn answer(&self, version: i16, results: &[Option<AppendResult>]) -> PartitionProduceResponse {
+    fn answer(&self, results: &[Option<AppendResult>]) -> PartitionProduceResponse {
         let response = PartitionProduceResponse::default().with_index(self.index);
         match &self.state {
             State::Refused(rejected) => with_rejection(response, rejected),
@@ -217,24 +222,40 @@ impl Pending {
                     .with_log_start_offset(appended.log_start),
                 Some(Some(Err(refused))) => {
                     let code = error::of_produce(refused);
-                    let response = with_error(response, handle, code)
-                        .with_error_message(Some(text(&refused.to_string())));
-                    match handle.view() {
-                        Some(view)
-                            if version >= CURRENT_LEADER_FROM && code == ErrorCode::NotLeaderOrFollower =>
-                        {
-                            response.with_current_leader(
-                                LeaderIdAndEpoch::default()
-                                    .with_leader_id(view.leader.into())
-                                    .with_leader_epoch(view.leader_epoch),
-                            )
-                        }
-                        _ => response,
-                    }
+                    with_error(response, handle, code).with_error_message(Some(text(&refused.to_string())))
                 }
                 _ => with_error(response, handle, ErrorCode::RequestTimedOut),
             },
         }
+    }
+}
+
+/// What refused producers are told of those who lead instead.
+struct NewLeaders<'a> {
+    known: Leaders<'a>,
+    version: i16,
+}
+
+impl NewLeaders<'_> {
+    fn tell(&mut self, topic: &TopicRef, answer: PartitionProduceResponse) -> PartitionProduceResponse {
+        let moved = ErrorCode::from_code(answer.error_code).is_some_and(Leaders::has_moved);
+        if self.version < CURRENT_LEADER_FROM || !moved {
+            return answer;
+        }
+        let Some((leader, epoch)) = self.known.of(topic, answer.index) else { return answer };
+        let leader = LeaderIdAndEpoch::default().with_leader_id(leader.into()).with_leader_epoch(epoch);
+        answer.with_current_leader(leader)
+    }
+
+    fn endpoints(&self) -> Vec<NodeEndpoint> {
+        let endpoint = |at: &fetch_response::NodeEndpoint| {
+            NodeEndpoint::default()
+                .with_node_id(at.node_id.into())
+                .with_host(text(&at.host))
+                .with_port(at.port)
+                .with_rack(at.rack.as_deref().map(text))
+        };
+        self.known.endpoints().iter().map(endpoint).collect()
     }
 }
 

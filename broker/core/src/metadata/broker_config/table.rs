@@ -88,6 +88,11 @@ const fn unset(
     BrokerConfigKey { def: ConfigDef { name, kind, default: None, rule, doc }, unit, set }
 }
 
+/// Every consumer reads from the leader.
+pub const BY_LEADER: &str = "org.apache.kafka.common.replica.LeaderSelector";
+/// A consumer reads from a replica in its rack (KIP-392).
+pub const BY_RACK: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 const FOREVER: &str = "9223372036854775807";
 const UNLIMITED: &str = "2147483647";
 
@@ -267,7 +272,8 @@ pub static BROKER_CONFIGS: &[BrokerConfigKey] = {
         "Bytes a follower asks for from one partition."),
     row("replica.lag.time.max.ms", Long, Millis, "30000", Any, Reported(LATER),
         "Lag after which a follower is no longer in sync."),
-    unset("replica.selector.class", String, Plain, Any, Reported(LATER), "How consumers find a near replica."),
+    unset("replica.selector.class", String, Plain, OneOf(&[BY_LEADER, BY_RACK]), Static,
+        "How consumers find a near replica: by their client.rack, or not at all, which is the default."),
     row("request.timeout.ms", Int, Millis, "30000", Any, Reported(OURS), "How long this broker waits for another."),
     row("socket.listen.backlog.size", Int, Plain, "50", AtLeast(1), Static,
         "Connections that may wait to be accepted."),

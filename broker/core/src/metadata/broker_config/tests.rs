@@ -46,6 +46,7 @@ fn every_key_that_can_be_set_takes_effect() {
             ConfigType::Boolean => "true",
             ConfigType::Short => "7",
             _ if name == "default.replication.factor" => "7",
+            _ if name == "replica.selector.class" => table::BY_RACK,
             _ => "1500000",
         };
         assert_ne!(settings(&[(name, value)]), default, "{name}");

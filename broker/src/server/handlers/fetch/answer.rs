@@ -3,12 +3,16 @@
 use tidemark_protocol::api::ApiKey;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::fetch_response::{FetchPartitionHead, FetchResponseEncoder, Part as Encoded};
-use tidemark_protocol::types::TopicId;
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, TopicId};
 
 use super::super::super::fetch_session::{Fetching, Told, TopicRef};
+use super::super::super::partitions::Leaders;
 use super::super::super::reply::{Part, Reply};
 use super::super::super::{Ctx, RequestContext};
 use super::read::{PartitionRead, Round, Target};
+
+/// First version that says who leads instead.
+const LEADERS_FROM: i16 = 16;
 
 /// A whole request that failed: the code and nothing else.
 pub(super) fn refused(context: &RequestContext, code: ErrorCode) -> Reply {
@@ -53,6 +57,8 @@ pub(super) fn encode(
         topics,
     );
     let mut bytes = 0;
+    let mut leaders = Leaders::new(ctx, context);
+    let says_leaders = context.version >= LEADERS_FROM;
     for run in parts.chunk_by_mut(|(a, _), (b, _)| a.asked.topic == b.asked.topic) {
         match &run[0].0.asked.topic {
             TopicRef::Name(name) => encoder.topic(name, TopicId::ZERO, run.len()),
@@ -65,14 +71,20 @@ pub(super) fn encode(
                 handle.count_out(part.bytes);
             }
             let records = std::mem::take(&mut part.records);
-            encoder.partition(&head(target, part), records, part.bytes);
+            let moved = says_leaders && Leaders::has_moved(part.error);
+            let leader = moved.then(|| leaders.of(&target.asked.topic, target.asked.partition)).flatten();
+            encoder.partition(&head(target, part, leader), records, part.bytes);
         }
     }
     ctx.metrics.bytes_out(bytes);
-    reply(encoder.finish(&[]))
+    reply(encoder.finish(leaders.endpoints()))
 }
 
-fn head(target: &Target, part: &PartitionRead) -> FetchPartitionHead<'static> {
+fn head(
+    target: &Target,
+    part: &PartitionRead,
+    current_leader: Option<(BrokerId, LeaderEpoch)>,
+) -> FetchPartitionHead<'static> {
     FetchPartitionHead {
         index: target.asked.partition,
         error: part.error,
@@ -80,14 +92,17 @@ fn head(target: &Target, part: &PartitionRead) -> FetchPartitionHead<'static> {
         last_stable_offset: part.last_stable,
         log_start_offset: part.log_start,
         aborted: None,
-        preferred_read_replica: -1,
+        preferred_read_replica: part.preferred_replica.unwrap_or(-1),
         diverging: part.diverging,
-        current_leader: None,
+        current_leader,
     }
 }
 
 fn told(part: &PartitionRead) -> Told {
-    let has_news = part.bytes > 0 || part.error != ErrorCode::None || part.diverging.is_some();
+    let has_news = part.bytes > 0
+        || part.error != ErrorCode::None
+        || part.diverging.is_some()
+        || part.preferred_replica.is_some();
     Told { high_watermark: part.high_watermark, log_start: part.log_start, has_news }
 }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tidemark_protocol::batch::{Compression, TopicCompression};
 use tidemark_protocol::error_code::ErrorCode;
-use tidemark_protocol::types::{LeaderEpoch, Offset, TopicId, TopicIdPartition};
+use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset};
 use tidemark_storage::log::{Piece, ReadError, Slice};
 
-use super::super::super::Ctx;
 use super::super::super::fetch_session::{FetchTarget, TopicRef};
 use super::super::super::reply::Part;
+use super::super::super::{Ctx, partitions};
 use super::Wanted;
 use crate::partition::{PartitionHandle, PartitionView};
 
 /// First version of clients that read zstd (KIP-110).
 const ZSTD_FROM: i16 = 10;
+/// First version whose consumers may read from followers (KIP-392).
+const FOLLOWERS_FROM: i16 = 11;
 
 /// A partition of the request, looked up.
 pub(super) struct Target {
@@ -36,6 +38,8 @@ pub(super) struct PartitionRead {
     pub(super) last_stable: Offset,
     pub(super) log_start: Offset,
     pub(super) diverging: Option<(LeaderEpoch, Offset)>,
+    /// The replica to read from instead; then there are no records.
+    pub(super) preferred_replica: Option<BrokerId>,
     pub(super) records: Vec<Part>,
     pub(super) bytes: usize,
     /// The view that was read, to wait for the next one; none where the partition could not be read.
@@ -46,10 +50,8 @@ impl Target {
     /// Finds the partition by name or id.
     pub(super) fn resolve(ctx: &Ctx, asked: &FetchTarget) -> Target {
         let partition = match &asked.topic {
-            TopicRef::Name(name) => {
-                ctx.replicas.partition(name, asked.partition).ok_or(ErrorCode::UnknownTopicOrPartition)
-            }
-            TopicRef::Id(id) => by_id(ctx, *id, asked.partition),
+            TopicRef::Name(name) => partitions::held(ctx, name, asked.partition),
+            TopicRef::Id(id) => partitions::held_by_id(ctx, *id, asked.partition),
         };
         Target { asked: asked.clone(), partition }
     }
@@ -60,16 +62,8 @@ impl Target {
     }
 }
 
-fn by_id(ctx: &Ctx, id: TopicId, partition: i32) -> Result<PartitionHandle, ErrorCode> {
-    match ctx.replicas.partition_by_id(TopicIdPartition { topic_id: id, partition }) {
-        Some(handle) => Ok(handle),
-        None if ctx.image().topic_by_id(id).is_some() => Err(ErrorCode::UnknownTopicOrPartition),
-        None => Err(ErrorCode::UnknownTopicId),
-    }
-}
-
 /// Reads every target once.
-pub(super) async fn read(ctx: &Arc<Ctx>, targets: &[Target], wanted: Wanted) -> Round {
+pub(super) async fn read(ctx: &Arc<Ctx>, targets: &[Target], wanted: &Wanted) -> Round {
     let mut round = Round { parts: Vec::with_capacity(targets.len()), bytes: 0 };
     for target in targets {
         let left = wanted.max_bytes.saturating_sub(round.bytes);
@@ -83,7 +77,7 @@ pub(super) async fn read(ctx: &Arc<Ctx>, targets: &[Target], wanted: Wanted) -> 
 async fn read_one(
     ctx: &Arc<Ctx>,
     target: &Target,
-    wanted: Wanted,
+    wanted: &Wanted,
     left: usize,
     first: bool,
 ) -> PartitionRead {
@@ -96,13 +90,21 @@ async fn read_one(
         Err(error) => return PartitionRead::failed(super::super::super::error::of_partition(&error)),
     };
     let asked = &target.asked;
-    if let Some(code) = check_epoch(asked.current_leader_epoch, view.leader_epoch) {
+    if let Some(code) = partitions::check_epoch(asked.current_leader_epoch, view.leader_epoch) {
         return PartitionRead::failed(code);
+    }
+    if !view.is_leader && wanted.version < FOLLOWERS_FROM {
+        return PartitionRead::failed(ErrorCode::NotLeaderOrFollower);
     }
     if wanted.version < ZSTD_FROM && is_zstd(handle) {
         return PartitionRead::failed(ErrorCode::UnsupportedCompressionType);
     }
     let mut part = PartitionRead::of(&view);
+    part.preferred_replica =
+        wanted.nearest.as_ref().and_then(|nearest| nearest.choose(handle, &view, asked.fetch_offset));
+    if part.preferred_replica.is_some() {
+        return part;
+    }
     if asked.last_fetched_epoch >= 0 {
         let (epoch, end) = view.reader.epoch_end(asked.last_fetched_epoch);
         if epoch < asked.last_fetched_epoch || end < asked.fetch_offset {
@@ -134,16 +136,6 @@ async fn read_one(
 /// does.
 fn is_zstd(handle: &PartitionHandle) -> bool {
     matches!(handle.config().rules.compression, TopicCompression::Fixed(Compression::Zstd, _))
-}
-
-/// E74 for a client that is behind, E75 for one that is ahead (KIP-320).
-pub(crate) fn check_epoch(asked: LeaderEpoch, current: LeaderEpoch) -> Option<ErrorCode> {
-    match asked {
-        asked if asked < 0 => None,
-        asked if asked < current => Some(ErrorCode::FencedLeaderEpoch),
-        asked if asked > current => Some(ErrorCode::UnknownLeaderEpoch),
-        _ => None,
-    }
 }
 
 async fn read_records(
@@ -240,6 +232,7 @@ impl PartitionRead {
             last_stable: view.last_stable,
             log_start: view.log_start,
             diverging: None,
+            preferred_replica: None,
             records: Vec::new(),
             bytes: 0,
             seen: Some(view.clone()),
@@ -253,6 +246,7 @@ impl PartitionRead {
             last_stable: -1,
             log_start: -1,
             diverging: None,
+            preferred_replica: None,
             records: Vec::new(),
             bytes: 0,
             seen: None,

@@ -1,0 +1,58 @@
+//! The quorum as tools see it: any node tells how far each voter is.
+
+use kafka_protocol::messages as kafka;
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
+use kafka_protocol::messages::describe_quorum_response::PartitionData as Described;
+use kafka_protocol::protocol::StrBytes;
+use tidemark_tests::client::Client;
+use tidemark_tests::cluster::Cluster;
+use tidemark_tests::librdkafka::PATIENCE;
+
+/// The quorum as one node describes it.
+fn describe(cluster: &Cluster, node: i32) -> Described {
+    let topic = TopicData::default()
+        .with_topic_name(kafka::TopicName(StrBytes::from_static_str("__cluster_metadata")))
+        .with_partitions(vec![PartitionData::default()]);
+    let request = kafka::DescribeQuorumRequest::default().with_topics(vec![topic]);
+    let mut client = Client::connect(cluster.address(node)).unwrap();
+    let answer: kafka::DescribeQuorumResponse = client.call(ApiKey::DescribeQuorum, 2, &request).unwrap();
+    assert_eq!(answer.nodes.len(), 3);
+    answer.topics[0].partitions[0].clone()
+}
+
+fn is_whole(quorum: &Described) -> bool {
+    quorum.current_voters.len() == 3
+        && quorum.current_voters.iter().all(|voter| {
+            voter.log_end_offset == quorum.high_watermark
+                && voter.last_fetch_timestamp > 0
+                && voter.last_caught_up_timestamp > 0
+                && !voter.replica_directory_id.is_nil()
+        })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_tells_how_far_the_voters_are_and_who_is_silent() {
+    let mut cluster = Cluster::start().await;
+    cluster.create_topic("t", 1).await;
+    let whole = async {
+        while !tokio::task::block_in_place(|| (1..=3).all(|node| is_whole(&describe(&cluster, node)))) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, whole).await.expect("all three have everything");
+    let leader = tokio::task::block_in_place(|| describe(&cluster, 1)).leader_id.0;
+    let (silent, asked) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let before = tokio::task::block_in_place(|| describe(&cluster, asked));
+    cluster.stop_node(silent).await;
+    cluster.create(rdkafka::admin::NewTopic::new("u", 1, rdkafka::admin::TopicReplication::Fixed(1))).await;
+    let after = tokio::task::block_in_place(|| describe(&cluster, asked));
+    let voter = |quorum: &Described, id: i32| {
+        quorum.current_voters.iter().find(|voter| voter.replica_id.0 == id).unwrap().clone()
+    };
+    assert!(after.high_watermark > before.high_watermark);
+    assert!(voter(&after, silent).log_end_offset < after.high_watermark);
+    assert!(voter(&after, silent).last_caught_up_timestamp < voter(&after, leader).last_caught_up_timestamp);
+    assert_eq!(voter(&after, leader).log_end_offset, after.high_watermark);
+    cluster.stop().await;
+}
