@@ -2,6 +2,7 @@
 //!
 //! Wall-clock time and processes are real here; what is random comes from a printed seed.
 
+pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod corpus;
