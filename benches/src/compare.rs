@@ -101,7 +101,7 @@ impl Target {
         for scenario in scenarios {
             eprintln!("{}: {}", self.name(), scenario.mode);
             let mut plan =
-                Plan { bootstrap: bootstrap.to_owned(), pid: Some(running.pid), ..scenario.clone() };
+                Plan { bootstrap: bootstrap.to_owned(), pids: vec![running.pid], ..scenario.clone() };
             if !matches!(self, Target::Tidemark(_)) {
                 plan.topic_configs.retain(|(key, _)| !key.starts_with(OWN_CONFIGS));
             }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
@@ -63,6 +64,17 @@ impl Connection {
             .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
         stream.set_nodelay(true)?;
         Ok(Connection { stream, buffer: BytesMut::new() })
+    }
+
+    /// Connects; no answer may take longer than `limit`.
+    ///
+    /// # Errors
+    /// `Io`, also when the limit has passed; the connection is of no use then.
+    pub fn open_with_limit(address: &str, limit: Duration) -> Result<Self, LoadError> {
+        let connection = Connection::open(address)?;
+        connection.stream.set_read_timeout(Some(limit))?;
+        connection.stream.set_write_timeout(Some(limit))?;
+        Ok(connection)
     }
 
     /// A second handle on the same socket, so that one thread can write while another reads.

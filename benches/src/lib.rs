@@ -4,6 +4,8 @@
 //! measures, and works against anything that speaks it. `floor` is the least a broker can do: receive, CRC-32C, write,
 //! fdatasync, answer; it speaks just enough of the protocol that the same driver runs against it.
 //!
+//! `compare` runs single nodes under load; `cluster` runs three at a time and takes nodes away from them.
+//!
 //! Module order is import order.
 
 pub mod clock;
@@ -31,3 +33,15 @@ pub mod run;
 pub mod compare;
 
 pub mod floor;
+
+pub mod lines;
+
+pub mod look;
+
+pub mod nodes;
+
+pub mod writes;
+
+pub mod figures;
+
+pub mod round;

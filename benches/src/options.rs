@@ -88,9 +88,9 @@ pub struct Options {
     /// Seconds of load before measuring.
     #[arg(long, default_value_t = 3.0)]
     pub warmup: f64,
-    /// Process whose CPU and memory are read from /proc, on this machine.
+    /// Process whose CPU and memory are read from /proc, on this machine; several are added up.
     #[arg(long)]
-    pub pid: Option<u32>,
+    pub pid: Vec<u32>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -167,8 +167,8 @@ pub struct Plan {
     /// Time measured.
     #[serde(skip)]
     pub measured: Duration,
-    /// The broker's process.
-    pub pid: Option<u32>,
+    /// The brokers' processes.
+    pub pids: Vec<u32>,
     /// Whether to report as JSON.
     #[serde(skip)]
     pub json: bool,
@@ -204,7 +204,7 @@ impl Mode {
             fetch_bytes: options.fetch_bytes,
             warmup: Duration::from_secs_f64(options.warmup.max(0.0)),
             measured: Duration::from_secs_f64(options.seconds.max(0.1)),
-            pid: options.pid,
+            pids: options.pid,
             json: options.json,
         }
     }

@@ -30,6 +30,21 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     })
 }
 
+/// Reads the usage of several processes and adds it up; `None` of none.
+///
+/// # Errors
+/// As [`usage`].
+pub fn usage_of_all(pids: &[u32]) -> io::Result<Option<Usage>> {
+    let mut sum = Usage::default();
+    for pid in pids {
+        let one = usage(*pid)?;
+        sum.cpu_seconds += one.cpu_seconds;
+        sum.peak_rss_bytes += one.peak_rss_bytes;
+        sum.rss_bytes += one.rss_bytes;
+    }
+    Ok((!pids.is_empty()).then_some(sum))
+}
+
 /// Whether any thread of `pid` runs. One that nobody waits for keeps its entry after the end; and the first thread may
 /// end before the others, which then still hold files and sockets.
 pub fn is_running(pid: u32) -> bool {

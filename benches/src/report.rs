@@ -30,7 +30,7 @@ pub struct Report {
     pub acknowledged: Option<Latency>,
     /// From due or sent to received by a consumer.
     pub received: Option<Latency>,
-    /// What the broker used.
+    /// What the brokers used, added up.
     pub broker: Option<Cost>,
     /// CPU seconds of this driver.
     pub driver_cpu_seconds: f64,

@@ -13,7 +13,7 @@ use crate::consumer::Consumer;
 use crate::counters::{FlowCount, Shared};
 use crate::options::Plan;
 use crate::prepared::Payload;
-use crate::process::{Usage, usage};
+use crate::process::{Usage, usage, usage_of_all};
 use crate::producer::Producer;
 use crate::report::{Cost, Latency, Report, Throughput};
 
@@ -26,7 +26,7 @@ const LEAD: Duration = Duration::from_millis(50);
 struct Reading {
     produced: FlowCount,
     consumed: FlowCount,
-    broker: Option<Usage>,
+    brokers: Option<Usage>,
     driver: Usage,
 }
 
@@ -95,7 +95,7 @@ fn wait_until(shared: &Shared, at: std::time::Instant) {
 
 fn read(plan: &Plan, shared: &Shared) -> Result<Reading, LoadError> {
     Ok(Reading {
-        broker: plan.pid.map(usage).transpose()?,
+        brokers: usage_of_all(&plan.pids)?,
         driver: usage(process::id())?,
         produced: shared.produced.read(),
         consumed: shared.consumed.read(),
@@ -112,7 +112,7 @@ fn report(
 ) -> Report {
     let produced = after.produced - before.produced;
     let consumed = after.consumed - before.consumed;
-    let broker = before.broker.zip(after.broker).map(|(before, after)| Cost {
+    let broker = before.brokers.zip(after.brokers).map(|(before, after)| Cost {
         peak_rss_mib: after.peak_rss_bytes as f64 / 1024.0 / 1024.0,
         rss_mib: after.rss_bytes as f64 / 1024.0 / 1024.0,
         ..Cost::new(after.cpu_seconds - before.cpu_seconds, seconds, produced, consumed)

@@ -1,5 +1,7 @@
 #!/bin/bash
 # Starts one Apache Kafka node (KRaft, broker and controller in one process) on 127.0.0.1:PORT and prints its pid once it answers.
+# Several of them are a cluster: each gets the same CLUSTER_ID, VOTERS and REPLICAS, a NODE_ID of its own, and NOWAIT, because the
+# first answers only with the second.
 # The suites are calibrated on it, and the benches compare with it. Needs a JDK of 17 or later and mvn.
 #
 #   pid=$(PORT=19092 ./start_kafka.sh); BOOTSTRAP=127.0.0.1:19092 ./run.sh; kill $pid
@@ -10,12 +12,18 @@
 #   HEAP=1g           the largest heap
 #   EXTRA=…           more server properties, one a line; the last one wins
 #   NOWAIT=1          print the pid without waiting for an answer
+#   NODE_ID=1         id of the node
+#   CLUSTER_ID=…      22 characters of url-safe base64 (default: random)
+#   VOTERS=…          1@127.0.0.1:PORT+1,2@… (default: this node)
+#   REPLICAS=1        of the internal topics
 #   LIBS_ONLY=1       fetch the jars, print their folder, start nothing
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark-interop}
 version=$(sed -nE 's|.*<kafka.version>(.*)</kafka.version>.*|\1|p' "$here/java/pom.xml")
 port=${PORT:-19092} controller=$((${PORT:-19092} + 1))
+node=${NODE_ID:-1} replicas=${REPLICAS:-1}
+min_isr=$((replicas > 1 ? replicas - 1 : 1))
 libs=$work/kafka-$version/libs
 wait_s=60
 
@@ -38,26 +46,27 @@ properties=$work/kafka-$version/server-$port.properties
 log=$work/kafka-$version/server-$port.log
 cat > "$properties" <<P
 process.roles=broker,controller
-node.id=1
+node.id=$node
 listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
 advertised.listeners=PLAINTEXT://127.0.0.1:$port
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:$controller
+controller.quorum.voters=${VOTERS:-$node@127.0.0.1:$controller}
 log.dirs=$data
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+offsets.topic.replication.factor=$replicas
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$min_isr
+share.coordinator.state.topic.replication.factor=$replicas
+share.coordinator.state.topic.min.isr=$min_isr
 group.initial.rebalance.delay.ms=0
 ${EXTRA:-}
 P
 
 java=(java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$libs/*")
 if [ ! -f "$data/meta.properties" ]; then
-  "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t "$("${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool random-uuid)" -c "$properties" > "$log" 2>&1
+  tool=("${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool)
+  "${tool[@]}" format -t "${CLUSTER_ID:-$("${tool[@]}" random-uuid)}" -c "$properties" > "$log" 2>&1
 fi
 nohup setsid "${java[@]}" "-Xmx${HEAP:-1g}" kafka.Kafka "$properties" >> "$log" 2>&1 < /dev/null &
 pid=$!
