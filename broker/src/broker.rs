@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, Roles};
 use crate::controller::{self, Controller, Peers};
 use crate::coordinator::group::{GroupShards, GroupShardsOptions};
 use crate::data_dir::{DataDir, DataDirError};
@@ -131,7 +131,10 @@ impl Broker {
         let log = log_context(config, &disk, &settings.load());
         let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
         // From here on it may be asked to lead.
-        let (life, mut background) = Life::begin(data_dir.identity(), &controller, replicas.failure());
+        let (life, mut background) = match config.roles.broker {
+            true => Life::begin(data_dir.identity(), &controller, replicas.failure()),
+            false => (Life::without_broker(), Vec::new()),
+        };
         let groups = start_groups(config, &clock, &handle, &replicas);
         let metrics = ServerMetrics::new(&registry).map_err(|error| StartError::Other(error.to_string()))?;
         let quotas = start_quotas(&settings.load(), &clock, &registry, &handle).await?;
@@ -455,7 +458,7 @@ fn facts(config: &NodeConfig, ports: &Ports) -> NodeFacts {
     let mut values = BTreeMap::from([
         ("node.id", id.clone()),
         ("broker.id", id),
-        ("process.roles", "broker,controller".to_owned()),
+        ("process.roles", roles(config.roles)),
         ("listeners", list(bound)),
         ("advertised.listeners", list(advertised)),
         ("log.dirs", data_dir.to_string_lossy().into_owned()),
@@ -464,6 +467,12 @@ fn facts(config: &NodeConfig, ports: &Ports) -> NodeFacts {
         values.insert("broker.rack", rack.clone());
     }
     NodeFacts { values }
+}
+
+/// As `node.roles` says it.
+fn roles(roles: Roles) -> String {
+    let named = [("broker", roles.broker), ("controller", roles.controller)];
+    named.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect::<Vec<_>>().join(",")
 }
 
 /// Keeps the effective broker settings in step with the dynamic ones.

@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// `node.rack`.
     pub rack: Option<String>,
+    /// `node.roles`.
+    pub roles: Roles,
     /// `cluster.id`: the identity an empty data directory is given; drawn at random when not set.
     pub cluster_id: Option<String>,
     /// `listener.NAME.*`, in the order of their names.
@@ -35,6 +37,8 @@ pub struct NodeConfig {
     pub peer_advertise: Option<String>,
     /// `cluster.seeds`, in their order.
     pub seeds: Vec<String>,
+    /// `cluster.voters`.
+    pub voters: usize,
     /// `log.format`.
     pub log_format: LogFormat,
     /// `log.filter`.
@@ -49,6 +53,15 @@ pub struct NodeConfig {
     pub network_threads: Option<usize>,
     /// `kafka.*`.
     pub kafka: BrokerConfigs,
+}
+
+/// What a node is for (Kafka's `process.roles`). One that is neither is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It holds partitions and serves clients.
+    pub broker: bool,
+    /// It may vote on the cluster's metadata.
+    pub controller: bool,
 }
 
 /// A port for Kafka clients.
@@ -75,16 +88,19 @@ impl NodeConfig {
     /// Types the merged values; all problems at once.
     pub fn from_layers(layers: &Layers) -> Result<NodeConfig, Problems> {
         let mut reader = layers.reader();
+        let roles = reader.roles();
         let config = NodeConfig {
             node_id: reader.int("node.id", 0, i64::from(i32::MAX)) as BrokerId,
             data_dir: PathBuf::from(reader.text("node.data_dir")),
             rack: reader.optional("node.rack"),
+            roles,
             cluster_id: reader.cluster_id(),
-            listeners: reader.listeners(),
+            listeners: reader.listeners(roles),
             admin: reader.port("admin.bind"),
             peer: reader.port("peer.bind"),
             peer_advertise: reader.host_port("peer.advertise"),
-            seeds: reader.seeds(),
+            seeds: reader.seeds(roles),
+            voters: reader.one_of("cluster.voters", &["1", "3", "5"]).parse().unwrap_or(1),
             log_format: match reader.one_of("log.format", &["text", "json"]).as_str() {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Text,

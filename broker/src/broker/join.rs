@@ -63,10 +63,14 @@ pub(super) async fn take_place(
         peers: peers.clone(),
         beginning,
         seeds: config.seeds.clone(),
+        may_vote: config.roles.controller,
+        voters: config.voters,
         clock: clock.clone(),
     })
     .await?;
-    register(config, &data_dir, &controller.handle(), ports, &peers).await?;
+    if config.roles.broker {
+        register(config, &data_dir, &controller.handle(), ports, &peers).await?;
+    }
     Ok(Place { data_dir, peers, controller })
 }
 
@@ -103,7 +107,7 @@ async fn beginning(
         let joins = held.identity().is_some_and(|identity| identity.raft_id != FIRST_RAFT_ID);
         return (found, if joins { Beginning::Follow } else { Beginning::Found });
     }
-    match formation::find(&peers.clients, &peers.address, &config.seeds).await {
+    match formation::find(&peers.clients, &peers.address, &config.seeds, config.roles.controller).await {
         Formation::Found => (found, Beginning::Found),
         Formation::Join { cluster_id, raft_id } => {
             let cluster_id = TopicId::parse(&cluster_id).map_or(found.cluster_id, |id| id.0);

@@ -37,6 +37,13 @@ impl Life {
         (Life { wishes, alive }, vec![tokio::spawn(beat), tokio::spawn(report)])
     }
 
+    /// The life of a node that is no broker: it tells nobody anything, and holds nothing.
+    pub(super) fn without_broker() -> Life {
+        let (tell, alive) = watch::channel(Alive { fenced: false, should_shutdown: true });
+        drop(tell);
+        Life { wishes: watch::channel(Wish::default()).0, alive }
+    }
+
     /// Returns when the controller sends clients here.
     pub(super) async fn until_unfenced(&mut self) {
         // An error means that nobody tells any more: the controller has stopped, which is noticed elsewhere.

@@ -34,6 +34,12 @@ pub const KEYS: &[Key] = &[
         "Peer addresses of nodes to find the cluster by; the first founds it. Empty: this node founds its own.",
     ),
     key(
+        "cluster.voters",
+        "3",
+        "1, 3 or 5",
+        "Controllers that vote on metadata once there are so many; a majority of them must live.",
+    ),
+    key(
         "log.filter",
         "info",
         "tracing filter",
@@ -54,6 +60,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("node.data_dir", "tidemark-data", "path", "Where this node keeps its data."),
     key("node.id", "1", "0 to 2147483647", "Id of this node, unique in the cluster, never changed."),
+    key(
+        "node.roles",
+        "broker,controller",
+        "broker, controller, or both",
+        "A broker holds partitions and serves clients; a controller may vote on the cluster's metadata.",
+    ),
     key("node.rack", "", "name", "Where this node stands, for placement of replicas and reads."),
     key("peer.advertise", "", "host:port", "Where other nodes reach this one; the bound address when empty."),
     key(

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, DEFAULT_LISTENER, KEYS, LISTENER_KEYS, OTHER_VARIABLES};
-use super::{ListenerConfig, NodeConfig};
+use super::{ListenerConfig, NodeConfig, Roles};
 
 /// Prefix of environment variables; `__` stands for a dot: `TIDEMARK_NODE__ID`.
 const ENVIRONMENT_PREFIX: &str = "TIDEMARK_";
@@ -259,9 +259,30 @@ impl Reader<'_> {
         Some(value)
     }
 
-    /// `cluster.seeds`.
-    pub(super) fn seeds(&mut self) -> Vec<String> {
+    /// `node.roles`.
+    pub(super) fn roles(&mut self) -> Roles {
+        let (value, origin) = self.raw("node.roles");
+        let mut roles = Roles { broker: false, controller: false };
+        for role in value.split(',').map(str::trim) {
+            match role {
+                "broker" => roles.broker = true,
+                "controller" => roles.controller = true,
+                _ => {
+                    self.bad(origin.clone(), "node.roles", &value, "broker, controller, or both with a comma")
+                }
+            }
+        }
+        roles
+    }
+
+    /// `cluster.seeds`. Who may not vote cannot found a cluster, and has to find one.
+    pub(super) fn seeds(&mut self, roles: Roles) -> Vec<String> {
         let (value, origin) = self.raw("cluster.seeds");
+        if !roles.controller && value.trim().is_empty() {
+            let message =
+                "a node with node.roles = \"broker\" needs cluster.seeds: it cannot found a cluster";
+            self.problems.push(Problem { origin: origin.clone(), message: message.to_owned() });
+        }
         let seeds: Vec<String> =
             value.split(',').map(|seed| seed.trim().to_owned()).filter(|seed| !seed.is_empty()).collect();
         for seed in seeds.iter().filter(|seed| host_and_port(seed).is_none()) {
@@ -278,7 +299,8 @@ impl Reader<'_> {
         resolved
     }
 
-    pub(super) fn listeners(&mut self) -> Vec<ListenerConfig> {
+    /// `listener.*`. A node that is no broker has none.
+    pub(super) fn listeners(&mut self, roles: Roles) -> Vec<ListenerConfig> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         for key in self.layers.values.keys() {
             if let Some((name, part)) = key.strip_prefix("listener.").and_then(|rest| rest.rsplit_once('.'))
@@ -287,10 +309,17 @@ impl Reader<'_> {
                 names.insert(name.to_owned());
             }
         }
-        if names.is_empty() {
+        if names.is_empty() && roles.broker {
             names.insert(DEFAULT_LISTENER.to_owned());
         }
-        names.into_iter().filter_map(|name| self.listener(name)).collect()
+        let listeners: Vec<_> = names.into_iter().filter_map(|name| self.listener(name)).collect();
+        if let Some(listener) = listeners.first().filter(|_| !roles.broker) {
+            let key = format!("listener.{}.bind", listener.name);
+            let origin = self.layers.values.get(&key).map_or(Origin::Default, |(_, origin)| origin.clone());
+            let message = format!("{key}: a node that is no broker (node.roles) serves no clients");
+            self.problems.push(Problem { origin, message });
+        }
+        listeners
     }
 
     fn listener(&mut self, name: String) -> Option<ListenerConfig> {

@@ -53,6 +53,26 @@ fn everything_wrong_is_reported_at_once_with_its_line() {
 }
 
 #[test]
+fn a_node_has_listeners_exactly_if_it_is_a_broker() {
+    let both = config("", &[]).expect("the defaults");
+    assert_eq!((both.roles, both.listeners.len()), (Roles { broker: true, controller: true }, 1));
+    let controller = config("", &["node.roles=controller"]).expect("a controller");
+    assert_eq!((controller.roles.broker, controller.listeners.len()), (false, 0));
+    let listens = config("", &["node.roles=controller", "listener.A.bind=127.0.0.1:1"]);
+    assert!(messages(listens.unwrap_err())[0].contains("listener.A.bind: a node that is no broker"));
+}
+
+#[test]
+fn who_may_not_found_a_cluster_has_to_be_told_of_one() {
+    assert!(messages(config("", &["node.roles=broker"]).unwrap_err())[0].contains("needs cluster.seeds"));
+    assert!(config("", &["node.roles=broker", "cluster.seeds=a:1"]).is_ok());
+    assert!(
+        messages(config("", &["node.roles=king", "cluster.seeds=a:1"]).unwrap_err())[0]
+            .contains("node.roles = \"king\"")
+    );
+}
+
+#[test]
 fn a_broken_file_says_where() {
     let messages = messages(config("[node]\nid = = 1", &[]).unwrap_err());
     assert!(messages[0].starts_with("tidemark.toml:2: "), "{messages:?}");

@@ -109,8 +109,9 @@ pub enum Formation {
     },
 }
 
-/// Finds out what this node, reached at `own` address, becomes. Asks for as long as it takes.
-pub async fn find(clients: &PeerClients, own: &str, seeds: &[String]) -> Formation {
+/// Finds out what this node, reached at `own` address, becomes. Asks for as long as it takes; founds no cluster where it may not
+/// vote.
+pub async fn find(clients: &PeerClients, own: &str, seeds: &[String], may_vote: bool) -> Formation {
     if seeds.is_empty() {
         return Formation::Found;
     }
@@ -121,7 +122,7 @@ pub async fn find(clients: &PeerClients, own: &str, seeds: &[String]) -> Formati
                 Ok(raft_id) => return Formation::Join { cluster_id, raft_id },
                 Err(why) => tracing::debug!(why, "not admitted yet"),
             }
-        } else if may_found(own, seeds, &standings) {
+        } else if may_vote && may_found(own, seeds, &standings) {
             return Formation::Found;
         }
         if round % ROUNDS_IN_SILENCE == 0 {

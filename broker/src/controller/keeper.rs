@@ -10,8 +10,6 @@ use super::membership::better_voters;
 use super::quorum::{Quorum, RaftId, Voter};
 use crate::peer::{PeerClients, Purpose};
 
-/// Voters a cluster has where it has nodes enough: any one of them may be lost.
-const VOTERS: usize = 3;
 /// Between two looks at the members of a quorum that has several.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the leader may take to let a member in.
@@ -60,9 +58,9 @@ pub async fn join(
     }
 }
 
-/// While this node leads, makes voters of members that have caught up. `newcomer` wakes it when there is one; a quorum of one
-/// sleeps.
-pub async fn keep(quorum: Arc<dyn Quorum>, newcomer: Arc<Notify>) {
+/// While this node leads, makes voters of members that have caught up, `target` of them where there are enough. `newcomer`
+/// wakes it when there is one; a quorum of one sleeps.
+pub async fn keep(quorum: Arc<dyn Quorum>, target: usize, newcomer: Arc<Notify>) {
     let me = quorum.metrics().id;
     loop {
         if quorum.members().is_alone(me) {
@@ -72,7 +70,7 @@ pub async fn keep(quorum: Arc<dyn Quorum>, newcomer: Arc<Notify>) {
         if !quorum.is_leader() {
             continue;
         }
-        let Some(voters) = better_voters(&quorum.members(), &quorum.caught_up(), VOTERS) else { continue };
+        let Some(voters) = better_voters(&quorum.members(), &quorum.caught_up(), target) else { continue };
         match quorum.set_voters(voters.clone()).await {
             Ok(()) => tracing::info!(?voters, "the quorum has new voters"),
             Err(error) => tracing::warn!(%error, ?voters, "the voters were not changed; trying again"),

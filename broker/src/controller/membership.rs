@@ -19,7 +19,7 @@ pub fn better_voters(
     let candidates: Vec<(i32, RaftId)> = members
         .learners
         .iter()
-        .filter(|(id, _)| caught_up.contains(id))
+        .filter(|(id, learner)| learner.may_vote && caught_up.contains(id))
         .map(|(id, learner)| (learner.broker_id, *id))
         .collect();
     for (broker, id) in &candidates {
@@ -29,9 +29,17 @@ pub fn better_voters(
         }
     }
     let newcomers: Vec<_> = candidates.iter().filter(|(broker, _)| !voters.contains_key(broker)).collect();
+    let mut newcomers = newcomers.into_iter();
+    // A voter that is to be one no more stays until somebody takes its place.
+    let leaving: Vec<i32> =
+        members.voters.values().filter(|voter| !voter.may_vote).map(|voter| voter.broker_id).collect();
+    for (broker, (newcomer, id)) in leaving.iter().zip(newcomers.by_ref()) {
+        voters.remove(broker);
+        voters.insert(*newcomer, *id);
+    }
     let room = target.saturating_sub(voters.len()).min(newcomers.len());
     // In pairs, so that their number stays odd.
-    for (broker, id) in newcomers.into_iter().take(room - room % 2) {
+    for (broker, id) in newcomers.take(room - room % 2) {
         voters.insert(*broker, *id);
     }
     let wanted: BTreeSet<RaftId> = voters.into_values().collect();
@@ -40,15 +48,12 @@ pub fn better_voters(
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::super::quorum::Voter;
     use super::*;
 
     fn members(voters: &[(RaftId, i32)], learners: &[(RaftId, i32)]) -> Members {
         let all = |list: &[(RaftId, i32)]| {
-            let voter =
-                |broker| Voter { broker_id: broker, directory_id: Uuid::nil(), address: String::new() };
+            let voter = |broker_id| Voter { broker_id, may_vote: true, ..Voter::default() };
             list.iter().map(|(id, broker)| (*id, voter(*broker))).collect()
         };
         Members { voters: all(voters), learners: all(learners) }
@@ -79,6 +84,21 @@ mod tests {
         let replaced = members(&[(1, 1), (5, 2), (9, 3)], &[(20, 2)]);
         assert_eq!(wanted(&replaced, &[]), None, "not before it has the log");
         assert_eq!(wanted(&replaced, &[20]), Some(vec![1, 9, 20]));
+    }
+
+    #[test]
+    fn who_is_only_a_broker_never_votes() {
+        let mut four = members(&[(1, 1)], &[(5, 2), (9, 3), (12, 4)]);
+        four.learners.get_mut(&5).expect("a learner").may_vote = false;
+        assert_eq!(wanted(&four, &[5, 9, 12]), Some(vec![1, 9, 12]));
+    }
+
+    #[test]
+    fn a_voter_that_becomes_only_a_broker_leaves_when_another_takes_its_place() {
+        let mut three = members(&[(1, 1), (5, 2), (9, 3)], &[(12, 4)]);
+        three.voters.get_mut(&5).expect("a voter").may_vote = false;
+        assert_eq!(wanted(&three, &[]), None, "two voters would be worse");
+        assert_eq!(wanted(&three, &[12]), Some(vec![1, 9, 12]));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Append {
     pub entries: Vec<StoredEntry>,
     /// The last entry that is committed.
     pub committed: Option<LogPosition>,
+    /// An entry, and the hash of the image of whoever leads after it.
+    pub image: Option<(u64, u64)>,
 }
 
 /// Answer to [`Append`].

@@ -12,6 +12,7 @@
 
 mod content;
 pub mod formation;
+mod hashes;
 mod keeper;
 pub mod liveness;
 mod log;
@@ -48,6 +49,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::data_dir::Identity;
 use crate::peer::{CallError, Purpose};
+use hashes::Hashes;
 use liveness::Liveness;
 use network::Network;
 pub use peers::Peers;
@@ -83,6 +85,10 @@ pub struct StartOptions {
     pub beginning: Beginning,
     /// Addresses of other nodes to begin with.
     pub seeds: Vec<String>,
+    /// Whether this node may be a voter.
+    pub may_vote: bool,
+    /// How many voters there should be, where there are nodes enough.
+    pub voters: usize,
     /// Time.
     pub clock: Clock,
 }
@@ -148,7 +154,7 @@ pub struct Controller {
 impl Controller {
     /// Opens the metadata, joins or forms the quorum, and returns once the image holds everything that was ever answered.
     pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
-        let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, seeds, clock } = options;
+        let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, clock, .. } = options;
         let dir = data_dir.join("metadata");
         let prepare = || {
             disk.create_dir_all(&dir)?;
@@ -159,12 +165,16 @@ impl Controller {
             broker_id: identity.node_id,
             directory_id: identity.directory_id,
             address: peers.address.clone(),
+            may_vote: options.may_vote,
         };
         let id = identity.raft_id;
-        let network = Network::new(id, peers.clients.clone());
-        let seat = Seat { id, voter: voter.clone(), session: incarnation, network, beginning };
+        let (failure, _) = watch::channel(None);
+        let hashes = Hashes::new(failure.clone());
+        let network = Network::new(id, peers.clients.clone(), hashes.clone());
+        let seat =
+            Seat { id, voter: voter.clone(), session: incarnation, network, beginning, hashes, failure };
         let (raft, image, is_new) = RaftQuorum::open(&disk, &dir, &seat).await?;
-        voting::serve(&peers.services, raft.voting(), id);
+        voting::serve(&peers.services, raft.voting(), &seat);
         let raft = Arc::new(raft);
         let quorum: Arc<dyn Quorum> = Arc::clone(&raft) as Arc<dyn Quorum>;
         let newcomer = Arc::new(Notify::new());
@@ -189,11 +199,11 @@ impl Controller {
                 Arc::clone(&quorum),
                 id,
                 voter,
-                seeds,
+                options.seeds,
             )));
         }
         raft.come_up(&seat, is_new).await?;
-        tasks.push(tokio::spawn(keeper::keep(Arc::clone(&quorum), newcomer)));
+        tasks.push(tokio::spawn(keeper::keep(Arc::clone(&quorum), options.voters, newcomer)));
         tasks.push(tokio::spawn(liveness::watch_over(Arc::clone(&liveness), handle.clone())));
         let controller = Controller { handle, liveness, tasks };
         match controller.claim(&identity).await {

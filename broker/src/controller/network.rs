@@ -13,6 +13,7 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
+use super::hashes::Hashes;
 use super::messages::{Append, Appended, AskVote, InstallSnapshot, TakeOver, TakenOver, Voted};
 use super::quorum::{RaftId, Voter};
 use super::type_config::{RaftVoteOf, TypeConfig, from_entry, from_log_id, from_vote, to_log_id, to_vote};
@@ -24,6 +25,7 @@ use crate::peer::{Call, CallError, PeerClient, PeerClients, Purpose};
 pub struct Network {
     me: RaftId,
     clients: PeerClients,
+    hashes: Hashes,
 }
 
 /// The way to one voter.
@@ -32,12 +34,13 @@ pub struct WayTo {
     target: RaftId,
     /// `None` where no address is known: a voter that formed the quorum alone.
     client: Option<PeerClient>,
+    hashes: Hashes,
 }
 
 impl Network {
-    /// The network of voter `me`.
-    pub fn new(me: RaftId, clients: PeerClients) -> Network {
-        Network { me, clients }
+    /// The network of voter `me`, whose image had these hashes.
+    pub fn new(me: RaftId, clients: PeerClients, hashes: Hashes) -> Network {
+        Network { me, clients, hashes }
     }
 }
 
@@ -47,7 +50,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     async fn new_client(&mut self, target: RaftId, node: &Voter) -> WayTo {
         let known = !node.address.is_empty();
         let client = known.then(|| self.clients.to(&node.address, Purpose::Consensus));
-        WayTo { me: self.me, target, client }
+        WayTo { me: self.me, target, client, hashes: self.hashes.clone() }
     }
 }
 
@@ -106,6 +109,7 @@ impl RaftNetworkV2<TypeConfig> for WayTo {
             previous: request.prev_log_id.as_ref().map(from_log_id),
             entries: request.entries.iter().map(from_entry).collect(),
             committed: request.leader_commit.as_ref().map(from_log_id),
+            image: self.hashes.newest(),
         };
         Ok(match self.exchange(RPCTypes::AppendEntries, append.into(), &option).await? {
             Appended::All => AppendEntriesResponse::Success,

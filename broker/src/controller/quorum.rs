@@ -52,6 +52,8 @@ pub struct Voter {
     pub directory_id: Uuid,
     /// `host:port` where it takes messages of the quorum; empty while it is alone.
     pub address: String,
+    /// It may decide; otherwise it only listens.
+    pub may_vote: bool,
 }
 
 /// Everyone who has the quorum's log.

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::StartError;
+use super::hashes::Hashes;
 use super::log::LogFile;
 use super::log_store::LogStore;
 use super::network::Network;
@@ -90,6 +91,10 @@ pub struct Seat {
     pub network: Network,
     /// What it does without history.
     pub beginning: Beginning,
+    /// What its image was.
+    pub hashes: Hashes,
+    /// Told when it can go on no more.
+    pub failure: watch::Sender<Option<String>>,
 }
 
 impl RaftQuorum {
@@ -119,9 +124,10 @@ impl RaftQuorum {
         }
         let is_new = content.vote.is_none() && content.last().is_none() && reached.is_none();
 
-        let writer = Writer::start(log, snapshots).map_err(io("start the writer of"))?;
+        let writer =
+            Writer::start(log, snapshots, seat.failure.clone()).map_err(io("start the writer of"))?;
         let store = LogStore::new(content, writer.clone());
-        let (machine, image) = StateMachine::new(restored, seat.session, writer.clone());
+        let (machine, image) = StateMachine::new(restored, seat.session, writer.clone(), seat.hashes.clone());
         let recent = machine.recent();
         let raft = Raft::new(seat.id, Arc::new(config()), seat.network.clone(), store.clone(), machine);
         let raft = raft.await.map_err(quorum_error)?;

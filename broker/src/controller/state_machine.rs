@@ -17,6 +17,7 @@ use tidemark_core::metadata::{ClusterImage, Reply, decide};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::hashes::{HASH_EVERY, Hashes};
 use super::quorum::{LogPosition, Proposal};
 use super::snapshot::{self, SnapshotError, SnapshotHead};
 use super::type_config::{
@@ -26,8 +27,6 @@ use super::writer::{Job, Writer};
 
 /// Replies kept for repeated proposals of this process: above what it may have in flight.
 const RECENT_REPLIES_MAX: usize = 2048;
-/// Entries between two hashes of the image, by which voters notice that they differ.
-const HASH_EVERY: u64 = 1000;
 
 /// The image and what belongs to it.
 pub struct StateMachine {
@@ -38,6 +37,7 @@ pub struct StateMachine {
     saved: Option<LogPosition>,
     own_session: Uuid,
     recent: RecentReplies,
+    hashes: Hashes,
 }
 
 /// What this process's own proposals returned, for whoever asks again: another voter may have applied them first.
@@ -81,12 +81,13 @@ impl StateMachine {
         restored: Option<(SnapshotHead, ClusterImage)>,
         own_session: Uuid,
         writer: Writer,
+        hashes: Hashes,
     ) -> (StateMachine, watch::Receiver<Arc<ClusterImage>>) {
         let saved = restored.as_ref().and_then(|(head, _)| head.position);
         let state = restored.map(|(head, image)| State { image, head }).unwrap_or_default();
         let (published, receiver) = watch::channel(Arc::new(state.image.clone()));
-        let machine =
-            StateMachine { state, published, writer, saved, own_session, recent: RecentReplies::default() };
+        let recent = RecentReplies::default();
+        let machine = StateMachine { state, published, writer, saved, own_session, recent, hashes };
         (machine, receiver)
     }
 
@@ -155,7 +156,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             self.state.head.position = Some(position);
             self.state.image.set_version(position.index);
             if position.index.is_multiple_of(HASH_EVERY) && position.index > 0 {
-                tracing::debug!(index = position.index, hash = self.state.image.state_hash(), "state hash");
+                self.hashes.put(position.index, self.state.image.state_hash());
             }
             replies.extend(responder.map(|responder| (responder, reply)));
         }

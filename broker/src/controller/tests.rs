@@ -39,6 +39,8 @@ fn options(disk: Arc<dyn Disk>, held: &DataDir, run: u128) -> StartOptions {
         peers: no_peers(),
         beginning: Beginning::Found,
         seeds: Vec::new(),
+        may_vote: true,
+        voters: 3,
         clock: Clock::system(),
     }
 }

@@ -7,9 +7,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, VoteRequest,
 };
 
+use super::hashes::Hashes;
 use super::messages::{Append, Appended, AskVote, InstallSnapshot, TakeOver, TakenOver, Voted};
 use super::quorum::RaftId;
-use super::raft::Voting;
+use super::raft::{Seat, Voting};
 use super::record::Ballot;
 use super::state_machine;
 use super::type_config::{TypeConfig, from_log_id, from_vote, to_entry, to_log_id, to_vote};
@@ -17,8 +18,8 @@ use crate::peer::Services;
 use crate::peer::call::Message;
 
 /// Answers what other voters send.
-pub fn serve(services: &Services, raft: &Voting, me: RaftId) {
-    let voter = Arc::new(Voter { raft: raft.clone(), me });
+pub fn serve(services: &Services, raft: &Voting, seat: &Seat) {
+    let voter = Arc::new(Voter { raft: raft.clone(), me: seat.id, hashes: seat.hashes.clone() });
     let own = Arc::clone(&voter);
     services.serve(move |_, message: Message<Append>| answered(own.clone(), message.head, Voter::append));
     let own = Arc::clone(&voter);
@@ -45,6 +46,7 @@ where
 struct Voter {
     raft: Voting,
     me: RaftId,
+    hashes: Hashes,
 }
 
 impl Voter {
@@ -54,6 +56,9 @@ impl Voter {
 
     async fn append(self: Arc<Voter>, append: Append) -> Result<Appended, String> {
         self.check(append.to)?;
+        if let Some((index, hash)) = append.image {
+            self.hashes.compare(index, hash)?;
+        }
         let request = AppendEntriesRequest::<TypeConfig> {
             vote: to_vote(append.ballot),
             prev_log_id: append.previous.map(to_log_id),

@@ -75,10 +75,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread over files that were opened.
-    pub fn start(log: LogFile, snapshots: SnapshotDir) -> io::Result<Writer> {
+    /// Starts the thread over files that were opened. `failure_out` is told when the disk failed.
+    pub fn start(
+        log: LogFile,
+        snapshots: SnapshotDir,
+        failure_out: watch::Sender<Option<String>>,
+    ) -> io::Result<Writer> {
         let (jobs, inbox) = mpsc::channel(JOBS_WAITING_MAX);
-        let (failure_out, failure) = watch::channel(None);
+        let failure = failure_out.subscribe();
         let (ended_out, ended) = watch::channel(false);
         let stopping = Arc::new(AtomicBool::new(false));
         let state = WriterThread {
@@ -116,7 +120,7 @@ impl Writer {
         receiver.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Becomes `Some(why)` when the disk failed.
+    /// Becomes `Some(why)` when this member can go on no more, as when the disk failed.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.failure.clone()
     }

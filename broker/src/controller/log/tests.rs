@@ -33,8 +33,12 @@ fn position(index: u64) -> LogPosition {
 
 /// An entry whose stored form takes about `size` bytes.
 fn entry(index: u64, size: usize) -> LogRecord {
-    let voter =
-        super::super::quorum::Voter { broker_id: 1, directory_id: Uuid::nil(), address: "x".repeat(size) };
+    let voter = super::super::quorum::Voter {
+        broker_id: 1,
+        directory_id: Uuid::nil(),
+        address: "x".repeat(size),
+        may_vote: true,
+    };
     let members = StoredMembers { configs: vec![[1].into()], nodes: [(1, voter)].into() };
     LogRecord::Entry(StoredEntry { position: position(index), payload: StoredPayload::Membership(members) })
 }

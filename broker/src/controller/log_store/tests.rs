@@ -9,6 +9,7 @@ use tidemark_storage::disk::Disk;
 use tidemark_storage::disk::sim::SimDisk;
 use uuid::Uuid;
 
+use super::super::hashes::Hashes;
 use super::super::log::LogFile;
 use super::super::snapshot::SnapshotDir;
 use super::super::state_machine::StateMachine;
@@ -35,8 +36,9 @@ fn open(disk: &Arc<dyn Disk>) -> (LogStore, StateMachine) {
     disk.create_dir_all(&dir()).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     let (log, content) = LogFile::open(disk, &dir()).unwrap();
-    let writer = Writer::start(log, SnapshotDir::open(disk, &dir()).unwrap()).unwrap();
-    let (machine, _) = StateMachine::new(None, Uuid::nil(), writer.clone());
+    let (failure, _) = tokio::sync::watch::channel(None);
+    let writer = Writer::start(log, SnapshotDir::open(disk, &dir()).unwrap(), failure.clone()).unwrap();
+    let (machine, _) = StateMachine::new(None, Uuid::nil(), writer.clone(), Hashes::new(failure));
     (LogStore::new(content, writer), machine)
 }
 

@@ -19,12 +19,21 @@ async fn a_voter_alone_has_no_ticks_on_its_first_start_nor_later() {
             incarnation: Uuid::from_u128(run),
         };
         let clients = PeerClients::new(Arc::new(arc_swap::ArcSwap::from_pointee(me)));
+        let (failure, _) = watch::channel(None);
+        let hashes = Hashes::new(failure.clone());
         let seat = Seat {
             id: ME,
-            voter: Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new() },
+            voter: Voter {
+                broker_id: 1,
+                directory_id: Uuid::from_u128(2),
+                address: String::new(),
+                may_vote: true,
+            },
             session: Uuid::from_u128(run),
-            network: Network::new(ME, clients),
+            network: Network::new(ME, clients, hashes.clone()),
             beginning: Beginning::Found,
+            hashes,
+            failure,
         };
         let (quorum, _image, is_new) = RaftQuorum::open(&disk, dir, &seat).await.unwrap();
         assert_eq!(is_new, run == 0);

@@ -17,7 +17,7 @@ fn payloads() -> impl Strategy<Value = StoredPayload> {
     });
     let members = proptest::collection::btree_map(any::<u64>(), ".*", 1..4).prop_map(|addresses| {
         let configs = vec![addresses.keys().copied().collect()];
-        let voter = |address| Voter { broker_id: 7, directory_id: Uuid::nil(), address };
+        let voter = |address| Voter { broker_id: 7, directory_id: Uuid::nil(), address, may_vote: true };
         let nodes = addresses.into_iter().map(|(id, address)| (id, voter(address))).collect();
         StoredPayload::Membership(StoredMembers { configs, nodes })
     });

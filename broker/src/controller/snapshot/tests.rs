@@ -26,7 +26,8 @@ fn image() -> ClusterImage {
 fn head() -> SnapshotHead {
     let mut sessions = Sessions::default();
     sessions.admit(Uuid::from_u128(5), 1, 3);
-    let voter = Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new() };
+    let voter =
+        Voter { broker_id: 1, directory_id: Uuid::from_u128(2), address: String::new(), may_vote: true };
     SnapshotHead {
         position: Some(LogPosition { term: 1, index: 3 }),
         members_position: Some(LogPosition { term: 0, index: 0 }),

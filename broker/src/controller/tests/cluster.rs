@@ -20,6 +20,8 @@ struct Node {
     disk: SimDisk,
     address: String,
     seeds: Vec<String>,
+    may_vote: bool,
+    voters: usize,
     running: Option<Running>,
 }
 
@@ -39,6 +41,8 @@ impl Node {
             disk: SimDisk::new(id.unsigned_abs().into()),
             address,
             seeds: seeds.to_vec(),
+            may_vote: true,
+            voters: 3,
             running: None,
         }
     }
@@ -63,7 +67,7 @@ impl Node {
         let peers = Peers::new(PeerClients::new(me), services, self.address.clone());
         let formation = match held.identity() {
             Some(_) => Formation::Found,
-            None => formation::find(&peers.clients, &self.address, &self.seeds).await,
+            None => formation::find(&peers.clients, &self.address, &self.seeds, self.may_vote).await,
         };
         let (cluster_id, raft_id) = match &formation {
             Formation::Found => (Uuid::from_u128(11), None),
@@ -81,6 +85,8 @@ impl Node {
             peers,
             beginning: if held.identity().raft_id == 1 { Beginning::Found } else { Beginning::Follow },
             seeds: self.seeds.clone(),
+            may_vote: self.may_vote,
+            voters: self.voters,
             clock: Clock::system(),
         };
         let controller = Controller::start(options).await.unwrap();
@@ -199,4 +205,22 @@ async fn a_node_that_lost_its_disk_takes_its_old_place_under_a_new_id() {
     })
     .await;
     assert!(create_topic_after_registering(&nodes[lost].handle()).await);
+}
+
+#[tokio::test]
+async fn five_may_vote_and_who_may_not_listens_and_proposes_all_the_same() {
+    let mut nodes = vec![Node { voters: 5, ..Node::new(1, &[]) }];
+    let seeds = [nodes[0].address.clone()];
+    nodes.extend((2..=6).map(|id| Node { voters: 5, may_vote: id != 3, ..Node::new(id, &seeds) }));
+    for (run, node) in (1..).zip(&mut nodes) {
+        node.start(run).await;
+    }
+    let listener = nodes[2].handle();
+    for node in &nodes {
+        let handle = node.handle();
+        eventually("five voters", || handle.members().voters.len() == 5).await;
+    }
+    let members = listener.members();
+    assert!(members.voters.values().all(|voter| voter.broker_id != 3), "{members:?}");
+    assert!(create_topic_after_registering(&listener).await);
 }
