@@ -5,6 +5,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::describe_quorum_response::PartitionData as Described;
 use kafka_protocol::protocol::StrBytes;
+use rdkafka::consumer::Consumer;
 use tidemark_tests::client::Client;
 use tidemark_tests::cluster::Cluster;
 use tidemark_tests::librdkafka::PATIENCE;
@@ -17,7 +18,6 @@ fn describe(cluster: &Cluster, node: i32) -> Described {
     let request = kafka::DescribeQuorumRequest::default().with_topics(vec![topic]);
     let mut client = Client::connect(cluster.address(node)).unwrap();
     let answer: kafka::DescribeQuorumResponse = client.call(ApiKey::DescribeQuorum, 2, &request).unwrap();
-    assert_eq!(answer.nodes.len(), 3);
     answer.topics[0].partitions[0].clone()
 }
 
@@ -54,5 +54,23 @@ async fn every_node_tells_how_far_the_voters_are_and_who_is_silent() {
     assert!(voter(&after, silent).log_end_offset < after.high_watermark);
     assert!(voter(&after, silent).last_caught_up_timestamp < voter(&after, leader).last_caught_up_timestamp);
     assert_eq!(voter(&after, leader).log_end_offset, after.high_watermark);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_only_a_broker_serves_and_does_not_vote() {
+    let mut cluster = Cluster::start().await;
+    cluster.add_broker().await;
+    cluster.create(rdkafka::admin::NewTopic::new("t", 4, rdkafka::admin::TopicReplication::Fixed(1))).await;
+    let metadata = cluster.consumer("looks").fetch_metadata(Some("t"), PATIENCE).expect("an answer");
+    let leads = |partition: &rdkafka::metadata::MetadataPartition| partition.leader() == 4;
+    let own = metadata.topics()[0].partitions().iter().find(|partition| leads(partition));
+    let own = own.expect("each of four nodes got one of four partitions").id();
+    let record = rdkafka::producer::FutureRecord::<(), _>::to("t").partition(own).payload("7");
+    cluster.producer().send(record, PATIENCE).await.expect("it takes records");
+    assert_eq!(cluster.read("t", own, 1).await, [7]);
+    let quorum = tokio::task::block_in_place(|| describe(&cluster, 4));
+    assert_eq!(quorum.current_voters.len(), 3);
+    assert_eq!(quorum.observers.iter().map(|seen| seen.replica_id.0).collect::<Vec<_>>(), [4]);
     cluster.stop().await;
 }

@@ -82,6 +82,15 @@ impl Cluster {
         self.start_node(id).await;
     }
 
+    /// Adds a node with the next id that serves clients and never votes.
+    pub async fn add_broker(&mut self) {
+        let mut node = Member::new(Arc::new(OsDisk), free_port(), &self.seeds);
+        node.file.push_str("[node]\nroles = \"broker\"\n");
+        self.nodes.push(node);
+        let id = i32::try_from(self.nodes.len()).expect("a few nodes");
+        self.start_node(id).await;
+    }
+
     /// Stops a node in good order.
     pub async fn stop_node(&mut self, id: i32) {
         let broker = self.member_mut(id).broker.take().expect("it runs");
