@@ -156,6 +156,7 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             metrics,
             settings: Arc::clone(&settings),
+            lease: handle.lease(),
         });
         let (phase, phases) = watch::channel(Phase::Starting);
         let admin = admin(&ctx, registry, log, phases);
@@ -376,6 +377,7 @@ fn start_groups(
         images: controller.watch(),
         configs: config.kafka.clone(),
         partitions: Arc::new(move |topic, index| replicas.partition(topic, index)),
+        lease: controller.lease(),
     })
 }
 

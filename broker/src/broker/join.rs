@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tidemark_core::metadata::Endpoint;
+use tidemark_core::metadata::{ClusterImage, Endpoint};
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::TopicId;
 use tidemark_storage::disk::Disk;
@@ -16,7 +16,7 @@ use super::{Ports, StartError, fresh_cluster_id, host_of};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::controller::formation::{self, Formation};
-use crate::controller::{self, Beginning, Controller, Peers, Registration};
+use crate::controller::{self, Beginning, Controller, Peers, Registration, Timing};
 use crate::data_dir::{DataDir, FIRST_RAFT_ID, Fresh, HeldDir};
 use crate::peer::client::Introduction;
 use crate::peer::{Myself, PeerClients, PeerListener, Services};
@@ -66,6 +66,7 @@ pub(super) async fn take_place(
         may_vote: config.roles.controller,
         voters: config.voters,
         clock: clock.clone(),
+        timing: Timing::of(&config.kafka.settings(&ClusterImage::default(), config.node_id)),
     })
     .await?;
     if config.roles.broker {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidemark_core::metadata::sessions::{BrokerSessions, Heartbeat, HeartbeatRefused, HeartbeatReply};
-use tidemark_core::metadata::{ClusterImage, Command};
+use tidemark_core::metadata::{BrokerSettings, ClusterImage, Command, ConfigLayers};
 use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::ControllerHandle;
+use super::lease::Lease;
 use super::peers::{Peers, leader_address};
 use super::quorum::Quorum;
 
@@ -21,16 +22,48 @@ use crate::clock::Clock;
 use crate::peer::call::Message;
 use crate::peer::{Call, Purpose};
 
-/// Between two heartbeats of a broker.
-const BEAT_EVERY: Duration = Duration::from_millis(300);
 /// How long an answer may take; the next heartbeat says the same anyway.
 const BEAT_PATIENCE: Duration = Duration::from_millis(1000);
-/// A broker that was silent for so long is fenced. Kafka's default is 9 s; writes to its partitions wait for this.
-const SESSION: Duration = Duration::from_millis(2000);
-/// A broker that wants to stop and finds no controller so many times in a row stops without one.
-const UNHEARD_MAX: u32 = 4;
-/// How often the controller looks whether a session is over.
+/// Between two heartbeats of a broker that waits for what the controller says next: to be unfenced, to stop, to be heard.
+const BEAT_SOON: Duration = Duration::from_millis(50);
+/// A broker that wants to stop and finds no controller for so long, longer than an election takes, stops without one.
+const UNHEARD_MAX: Duration = Duration::from_millis(1500);
+/// How often the controller looks whether a session is over, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Part of a session by which a lease is shorter: clocks of two machines do not run alike.
+const LEASE_MARGIN: u32 = 10;
+
+/// When a silent broker counts as dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// `broker.session.timeout.ms`.
+    pub session: Duration,
+    /// `broker.heartbeat.interval.ms`.
+    pub beat_every: Duration,
+}
+
+impl Timing {
+    /// As configured.
+    pub fn of(settings: &BrokerSettings) -> Timing {
+        let millis = |value| Duration::from_millis(u64::try_from(value).unwrap_or(0));
+        Timing {
+            session: millis(settings.broker_session_timeout_ms),
+            beat_every: millis(settings.broker_heartbeat_interval_ms),
+        }
+    }
+
+    /// How long a broker may serve that is heard of by a controller whose own office was confirmed `age` ago: another one
+    /// gives everybody a session of its own, and may be in office since then.
+    fn lease(&self, age: Duration) -> Duration {
+        (self.session - self.session / LEASE_MARGIN).saturating_sub(age)
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing::of(&BrokerSettings::resolve(&ConfigLayers::default()))
+    }
+}
 
 /// A heartbeat on the wire.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,6 +85,14 @@ pub struct Alive {
     pub should_shutdown: bool,
 }
 
+/// The answer to a heartbeat.
+#[derive(Debug, Serialize, Deserialize)]
+struct Heard {
+    alive: Alive,
+    /// How long the broker may serve what it leads, counted from when it sent the heartbeat; nothing is taken back by zero.
+    lease: Duration,
+}
+
 /// Why a heartbeat counts for nothing.
 #[derive(Debug, Serialize, Deserialize)]
 enum Unheard {
@@ -64,7 +105,7 @@ enum Unheard {
 impl Call for Beat {
     const KIND: u8 = 24;
     const NAME: &'static str = "heartbeat";
-    type Answer = Result<Alive, Unheard>;
+    type Answer = Result<Heard, Unheard>;
 }
 
 /// The controller's side.
@@ -72,7 +113,10 @@ pub struct Liveness {
     quorum: Arc<dyn Quorum>,
     image: watch::Receiver<Arc<ClusterImage>>,
     clock: Clock,
+    timing: Timing,
     sessions: Mutex<Term>,
+    /// Of this node's own broker.
+    lease: Arc<Lease>,
 }
 
 /// The sessions of one term of office.
@@ -87,9 +131,15 @@ impl Liveness {
         quorum: Arc<dyn Quorum>,
         image: watch::Receiver<Arc<ClusterImage>>,
         clock: Clock,
+        timing: Timing,
     ) -> Arc<Liveness> {
-        let sessions = Mutex::new(Term { term: 0, sessions: BrokerSessions::new(SESSION) });
-        Arc::new(Liveness { quorum, image, clock, sessions })
+        let sessions = Mutex::new(Term { term: 0, sessions: BrokerSessions::new(timing.session) });
+        Arc::new(Liveness { quorum, image, clock, timing, sessions, lease: Arc::default() })
+    }
+
+    /// The lease of this node's broker.
+    pub(super) fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
     }
 
     /// The sessions, if this node is the controller; fresh ones if it has just become it.
@@ -118,12 +168,16 @@ impl Liveness {
         known.is_some_and(|epoch| office.sessions.is_live(id, epoch))
     }
 
-    fn hear(&self, beat: &Heartbeat) -> Result<(Alive, Option<Command>), Unheard> {
+    fn hear(&self, beat: &Heartbeat) -> Result<(Heard, Option<Command>), Unheard> {
+        // Before the image: what an earlier controller decided is in it then.
+        let authority_age = self.quorum.authority_age();
         let image = self.image.borrow().clone();
         let mut office = self.in_office().ok_or(Unheard::Elsewhere)?;
         match office.sessions.heartbeat(&image, beat, self.clock.now()) {
-            Ok((HeartbeatReply { fenced, should_shutdown, .. }, next)) => {
-                Ok((Alive { fenced, should_shutdown }, next))
+            Ok((HeartbeatReply { fenced, should_shutdown, renewed, .. }, next)) => {
+                let age = authority_age.filter(|_| renewed && !fenced);
+                let lease = age.map_or(Duration::ZERO, |age| self.timing.lease(age));
+                Ok((Heard { alive: Alive { fenced, should_shutdown }, lease }, next))
             }
             // A controller that has just been elected may not have applied the registration yet.
             Err(HeartbeatRefused::StaleEpoch { epoch, registered }) if registered < epoch => {
@@ -131,6 +185,16 @@ impl Liveness {
             }
             Err(refused) => Err(Unheard::Stale(refused.to_string())),
         }
+    }
+
+    /// How long nothing can be [expired](Liveness::expired), at most [`LOOK_EVERY`].
+    fn until_next(&self) -> Duration {
+        if !self.quorum.is_leader() {
+            return LOOK_EVERY;
+        }
+        let office = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = office.sessions.next_deadline().map(|at| at.saturating_sub(self.clock.now().mono));
+        next.map_or(LOOK_EVERY, |next| next.clamp(Duration::from_millis(1), LOOK_EVERY))
     }
 
     fn expired(&self) -> Vec<Command> {
@@ -145,11 +209,11 @@ impl Liveness {
 pub(super) fn serve(peers: &Peers, liveness: &Arc<Liveness>, handle: &ControllerHandle) {
     let (liveness, handle) = (Arc::clone(liveness), handle.clone());
     peers.services.serve(move |_, message: Message<Beat>| {
-        let heard = liveness.hear(&heartbeat(message.head)).map(|(alive, next)| {
+        let heard = liveness.hear(&heartbeat(message.head)).map(|(heard, next)| {
             if let Some(command) = next {
                 propose(&handle, command);
             }
-            alive
+            heard
         });
         std::future::ready(Ok(heard.into()))
     });
@@ -159,7 +223,7 @@ pub(super) fn serve(peers: &Peers, liveness: &Arc<Liveness>, handle: &Controller
 pub(super) async fn watch_over(liveness: Arc<Liveness>, handle: ControllerHandle) {
     loop {
         handle.has_company().await;
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(liveness.until_next()).await;
         for command in liveness.expired() {
             tracing::warn!(?command, "a broker was silent for too long");
             propose(&handle, command);
@@ -194,22 +258,32 @@ pub async fn beat(
     mut wishes: watch::Receiver<Wish>,
     alive: watch::Sender<Alive>,
 ) {
-    let mut unheard = 0;
+    let Timing { session, beat_every } = liveness.timing;
+    let mut heard_at = liveness.clock.now().mono;
     loop {
         if handle.is_alone() {
             // A node that is a cluster by itself asks nobody whether it may serve, or stop.
+            liveness.lease.hold_for_good();
             alive.send_replace(Alive { fenced: false, should_shutdown: true });
             handle.has_company().await;
+            liveness.lease.end_at(liveness.clock.now().mono + session);
         }
         let wish = wishes.borrow_and_update().clone();
+        let stops = wish.shutdown;
+        let sent_at = liveness.clock.now().mono;
+        let mut waits = stops;
         match once(&handle, &liveness, id, wish).await {
-            Ok(told) => {
-                unheard = 0;
+            Ok(Heard { alive: told, lease }) => {
+                heard_at = sent_at;
+                waits |= told.fenced;
+                if !lease.is_zero() {
+                    liveness.lease.extend_to(sent_at + lease);
+                }
                 alive.send_if_modified(|alive| std::mem::replace(alive, told) != told);
             }
             Err(Unheard::Elsewhere) => {
-                unheard += 1;
-                if wishes.borrow().shutdown && unheard >= UNHEARD_MAX {
+                waits = true;
+                if stops && liveness.clock.now().mono >= heard_at + UNHEARD_MAX {
                     // Everybody stops, or this node is cut off: either way there is nobody to hand anything to.
                     alive.send_modify(|alive| alive.should_shutdown = true);
                 }
@@ -218,8 +292,9 @@ pub async fn beat(
                 tracing::warn!(why, "the controller does not take this broker for alive")
             }
         }
+        let pause = if waits { BEAT_SOON.min(beat_every) } else { beat_every };
         tokio::select! {
-            () = tokio::time::sleep(BEAT_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = wishes.changed() => {}
         }
     }
@@ -230,7 +305,7 @@ async fn once(
     liveness: &Liveness,
     id: BrokerId,
     wish: Wish,
-) -> Result<Alive, Unheard> {
+) -> Result<Heard, Unheard> {
     let image = handle.image();
     let Some(broker) = image.brokers.get(&id) else { return Err(Unheard::Elsewhere) };
     let beat = Beat {
@@ -242,15 +317,15 @@ async fn once(
         offline_directories: wish.offline_directories,
     };
     if handle.is_leader() {
-        let (alive, next) = liveness.hear(&heartbeat(beat))?;
+        let (heard, next) = liveness.hear(&heartbeat(beat))?;
         if let Some(command) = next {
             propose(handle, command);
         }
-        return Ok(alive);
+        return Ok(heard);
     }
     let Some(address) = leader_address(&*handle.quorum) else { return Err(Unheard::Elsewhere) };
     let client = handle.peers.clients.to(&address, Purpose::Control);
-    client.call(beat, BEAT_PATIENCE).await.unwrap_or(Err(Unheard::Elsewhere))
+    client.call(beat, BEAT_PATIENCE.min(liveness.timing.session / 2)).await.unwrap_or(Err(Unheard::Elsewhere))
 }
 
 fn heartbeat(beat: Beat) -> Heartbeat {

@@ -14,6 +14,7 @@ mod content;
 pub mod formation;
 mod hashes;
 mod keeper;
+pub mod lease;
 pub mod liveness;
 mod log;
 mod log_store;
@@ -50,7 +51,9 @@ use crate::clock::Clock;
 use crate::data_dir::Identity;
 use crate::peer::{CallError, Purpose};
 use hashes::Hashes;
+use lease::Lease;
 use liveness::Liveness;
+pub use liveness::Timing;
 use network::Network;
 pub use peers::Peers;
 use progress::{Progress, QuorumState};
@@ -91,6 +94,8 @@ pub struct StartOptions {
     pub voters: usize,
     /// Time.
     pub clock: Clock,
+    /// When a silent broker counts as dead.
+    pub timing: Timing,
 }
 
 /// Why the controller did not start.
@@ -154,7 +159,8 @@ pub struct Controller {
 impl Controller {
     /// Opens the metadata, joins or forms the quorum, and returns once the image holds everything that was ever answered.
     pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
-        let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, clock, .. } = options;
+        let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, clock, timing, .. } =
+            options;
         let dir = data_dir.join("metadata");
         let prepare = || {
             disk.create_dir_all(&dir)?;
@@ -179,7 +185,7 @@ impl Controller {
         let quorum: Arc<dyn Quorum> = Arc::clone(&raft) as Arc<dyn Quorum>;
         let newcomer = Arc::new(Notify::new());
         let progress = Progress::serve(&peers, &quorum, clock.clone());
-        let liveness = Liveness::new(Arc::clone(&quorum), image.clone(), clock);
+        let liveness = Liveness::new(Arc::clone(&quorum), image.clone(), clock, timing);
         service::serve(&peers, &quorum, &image, &newcomer, &liveness);
         let handle = ControllerHandle {
             quorum: Arc::clone(&quorum),
@@ -383,6 +389,11 @@ impl ControllerHandle {
             Reply::BrokerRegistered(result) => Ok(result),
             other => unreachable!("a registration is answered by its own kind of reply, not {other:?}"),
         }
+    }
+
+    /// The right to serve what this broker leads.
+    pub fn lease(&self) -> Arc<Lease> {
+        self.liveness.lease()
     }
 
     /// Whether this node is the quorum by itself.

@@ -146,6 +146,9 @@ pub trait Quorum: Send + Sync + 'static {
     fn leader_known(&self) -> BoxFuture<'_, Result<RaftId, ProposeError>>;
     /// Whether this voter leads and may answer.
     fn is_leader(&self) -> bool;
+    /// How old the proof is that this voter leads and has applied all that earlier leaders committed: nobody else can have been
+    /// elected before. `None` while there is no such proof.
+    fn authority_age(&self) -> Option<Duration>;
     /// How the quorum stands now.
     fn metrics(&self) -> QuorumMetrics;
     /// Who belongs to it, as far as this member knows.

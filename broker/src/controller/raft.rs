@@ -30,7 +30,7 @@ use super::quorum::{
 };
 use super::snapshot::{self, SnapshotDir};
 use super::state_machine::{RecentReplies, StateMachine};
-use super::type_config::{ProposalData, RaftLogId, RaftMembers, TypeConfig};
+use super::type_config::{ProposalData, RaftLogId, RaftMembers, TypeConfig, from_log_id};
 use super::writer::Writer;
 
 /// Entries after which a snapshot is taken and the log is cut.
@@ -260,6 +260,20 @@ impl Quorum for RaftQuorum {
 
     fn is_leader(&self) -> bool {
         self.raft.is_leader()
+    }
+
+    fn authority_age(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics: &RaftMetrics<TypeConfig> = &metrics.borrow_watched();
+        let applied_term = metrics.last_applied.as_ref().map(|id| from_log_id(id).term);
+        if !metrics.state.is_leader() || applied_term != Some(metrics.current_term) {
+            return None;
+        }
+        // The leader's own word is a quorum where it is the only voter.
+        if metrics.membership_config.membership().voter_ids().eq([metrics.id]) {
+            return Some(Duration::ZERO);
+        }
+        metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
     }
 
     fn metrics(&self) -> QuorumMetrics {

@@ -42,6 +42,7 @@ fn options(disk: Arc<dyn Disk>, held: &DataDir, run: u128) -> StartOptions {
         may_vote: true,
         voters: 3,
         clock: Clock::system(),
+        timing: Timing::default(),
     }
 }
 

@@ -18,6 +18,7 @@ use super::log::PartitionLog;
 use super::runtime::{self, ShardHandle, ShardOptions};
 use super::shard_of;
 use crate::clock::Clock;
+use crate::controller::lease::Lease;
 use crate::partition::PartitionHandle;
 
 /// The topic groups and their offsets are kept in.
@@ -43,6 +44,8 @@ pub struct GroupShardsOptions {
     pub configs: BrokerConfigs,
     /// The partitions of this broker.
     pub partitions: Arc<FindPartition>,
+    /// The right to serve what it leads.
+    pub lease: Arc<Lease>,
 }
 
 /// The group coordinators of this broker.
@@ -51,6 +54,7 @@ pub struct GroupShards {
     images: watch::Receiver<Arc<ClusterImage>>,
     configs: BrokerConfigs,
     partitions: Arc<FindPartition>,
+    lease: Arc<Lease>,
     options: ShardOptions,
     shards: Mutex<Shards>,
 }
@@ -79,6 +83,7 @@ impl GroupShards {
             images: options.images,
             configs: options.configs,
             partitions: options.partitions,
+            lease: options.lease,
             options: ShardOptions {
                 tasks: Handle::current(),
                 clock: options.clock,
@@ -92,6 +97,10 @@ impl GroupShards {
 
     /// Asks the coordinator of a group. Errors are of the shard, see [`ShardHandle::ask`].
     pub async fn ask(&self, group_id: &str, request: GroupRequest) -> Result<GroupReply, ErrorCode> {
+        // Others may be in charge by now, of commits this broker has not heard of.
+        if !self.lease.is_held(self.options.clock.now()) {
+            return Err(ErrorCode::NotCoordinator);
+        }
         let image = self.image();
         let topic = image.topic(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
         let index = shard_of(group_id, topic.partitions.len());

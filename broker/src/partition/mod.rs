@@ -69,6 +69,8 @@ pub struct PartitionView {
     pub is_leader: bool,
     /// Epoch of that leader.
     pub leader_epoch: LeaderEpoch,
+    /// On a leader: the high watermark covers all that earlier leaders may have committed, so it is the true one.
+    pub is_settled: bool,
     /// First offset that may be read.
     pub log_start: Offset,
     /// End of what is committed, exclusive: what consumers may read.

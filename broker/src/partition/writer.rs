@@ -208,6 +208,7 @@ impl PartitionWriter {
             leader: image.leader,
             is_leader: image.leader == me,
             leader_epoch: image.leader_epoch,
+            is_settled: open.leader.as_ref().is_none_or(LeaderState::is_high_watermark_settled),
             log_start: open.log.log_start(),
             high_watermark: open.high_watermark,
             last_stable: open.high_watermark,

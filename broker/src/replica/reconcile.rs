@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tidemark_core::metadata::{
     BrokerConfigs, ClusterDelta, ClusterImage, PartitionImage, TopicSettings, delta,
 };
-use tidemark_core::replication::isr::REPLICA_LAG_MAX;
 use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 
@@ -105,8 +105,9 @@ impl Reconciler {
             return;
         }
         let usable = image.usable_brokers().map(|broker| (broker.id, broker.epoch));
-        let brokers =
-            Arc::new(Brokers { me: self.me, eligible: usable.collect(), replica_lag_max: REPLICA_LAG_MAX });
+        let lag_max = self.configs.settings(image, self.me).replica_lag_time_max_ms;
+        let replica_lag_max = Duration::from_millis(u64::try_from(lag_max).unwrap_or(0));
+        let brokers = Arc::new(Brokers { me: self.me, eligible: usable.collect(), replica_lag_max });
         for inbox in self.directory.inboxes() {
             inbox.send(Input::Brokers(Arc::clone(&brokers)));
         }

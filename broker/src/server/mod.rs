@@ -40,6 +40,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::controller::ControllerHandle;
+use crate::controller::lease::Lease;
 use crate::coordinator::group::GroupShards;
 use crate::replica::ReplicaManager;
 use budget::RequestBudget;
@@ -83,6 +84,8 @@ pub struct Ctx {
     pub metrics: ServerMetrics,
     /// Effective broker configs; replaced when dynamic ones change.
     pub settings: Arc<ArcSwap<BrokerSettings>>,
+    /// The right to serve what this broker leads.
+    pub lease: Arc<Lease>,
 }
 
 impl Ctx {
@@ -94,6 +97,11 @@ impl Ctx {
     /// The static broker configs, as they travel with proposals.
     pub fn statics(&self) -> BTreeMap<String, String> {
         self.configs.statics().as_ref().clone()
+    }
+
+    /// Whether this broker may serve: it was not cut off for so long that others may lead what it leads.
+    pub fn holds_lease(&self) -> bool {
+        self.lease.is_held(self.clock.now())
     }
 
     /// The cluster as this node knows it.

@@ -40,15 +40,16 @@ fn elsewhere(partition: Option<&PartitionImage>, unknown: ErrorCode) -> ErrorCod
 }
 
 /// The newest view of a partition that this node leads. The epoch comes first: who has a newer one knows better than this
-/// node that another leads.
+/// node that another leads. A node that was cut off for so long that another may lead is no leader.
 pub async fn led(
+    ctx: &Ctx,
     handle: &PartitionHandle,
     asked_epoch: LeaderEpoch,
 ) -> Result<Arc<PartitionView>, ErrorCode> {
     let view = handle.ready_view().await.map_err(|e| error::of_partition(&e))?;
     match check_epoch(asked_epoch, view.leader_epoch) {
         Some(code) => Err(code),
-        None if !view.is_leader => Err(ErrorCode::NotLeaderOrFollower),
+        None if !view.is_leader || !ctx.holds_lease() => Err(ErrorCode::NotLeaderOrFollower),
         None => Ok(view),
     }
 }

@@ -45,6 +45,12 @@ pub struct BrokerSettings {
     pub leader_imbalance_check_interval_seconds: i64,
     /// `leader.imbalance.per.broker.percentage`.
     pub leader_imbalance_per_broker_percentage: i32,
+    /// `broker.heartbeat.interval.ms`.
+    pub broker_heartbeat_interval_ms: i32,
+    /// `broker.session.timeout.ms`.
+    pub broker_session_timeout_ms: i32,
+    /// `replica.lag.time.max.ms`.
+    pub replica_lag_time_max_ms: i64,
     /// `max.request.partition.size.limit`: partitions in one DescribeTopicPartitions answer.
     pub max_request_partition_size_limit: i32,
 
@@ -158,6 +164,9 @@ impl BrokerSettings {
             auto_leader_rebalance: values.boolean("auto.leader.rebalance.enable"),
             leader_imbalance_check_interval_seconds: values.number("leader.imbalance.check.interval.seconds"),
             leader_imbalance_per_broker_percentage: values.number("leader.imbalance.per.broker.percentage"),
+            broker_heartbeat_interval_ms: values.number("broker.heartbeat.interval.ms"),
+            broker_session_timeout_ms: values.number("broker.session.timeout.ms"),
+            replica_lag_time_max_ms: values.number("replica.lag.time.max.ms"),
             max_request_partition_size_limit: values.number("max.request.partition.size.limit"),
             socket_request_max_bytes: values.number("socket.request.max.bytes"),
             socket_listen_backlog_size: values.number("socket.listen.backlog.size"),
@@ -255,6 +264,15 @@ fn check_together(layers: &ConfigLayers<'_>) -> Vec<ConfigProblem> {
     if min > max {
         let key = "group.max.session.timeout.ms";
         refuse(key, format!("{key} ({max}) must not be below group.min.session.timeout.ms ({min})"));
+    }
+    let (beat, session) = (settings.broker_heartbeat_interval_ms, settings.broker_session_timeout_ms);
+    if beat > session / 2 {
+        // One heartbeat that is lost must not end the session.
+        let key = "broker.session.timeout.ms";
+        refuse(
+            key,
+            format!("{key} ({session}) must be at least twice broker.heartbeat.interval.ms ({beat})"),
+        );
     }
     let lag = |name| effective(layers, name).parse::<i64>().expect("effective values were checked");
     let (min_key, max_key) = ("log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms");

@@ -41,6 +41,8 @@ struct Session {
     shutdown_index: Option<u64>,
     /// Its time is over: it lives no more, whatever the image still says.
     is_over: bool,
+    /// An image that had it fenced. What is in it the broker must know before it serves again: who leads now.
+    fenced_index: Option<u64>,
 }
 
 /// What a broker says of itself.
@@ -65,10 +67,13 @@ pub struct Heartbeat {
 pub struct HeartbeatReply {
     /// It is fenced.
     pub fenced: bool,
-    /// It has applied the metadata as far as its own registration.
+    /// It has applied the metadata as far as its own registration, and if it is fenced as far as that.
     pub caught_up: bool,
     /// It may stop now.
     pub should_shutdown: bool,
+    /// Its session begins anew: it is fenced no sooner than a session from now. One that is over ends with a fence, since that
+    /// may be under way.
+    pub renewed: bool,
 }
 
 /// Why a heartbeat is refused: the broker has to register (again).
@@ -123,12 +128,17 @@ impl BrokerSessions {
             *session = Session::new(epoch);
         }
         session.applied_index = session.applied_index.max(beat.applied_index);
-        session.is_over = false;
-        self.deadlines.set(id, now.mono + self.timeout);
-        let caught_up = i64::try_from(beat.applied_index).is_ok_and(|applied| applied >= epoch);
+        let renewed = broker.fenced || !session.is_over;
+        if renewed {
+            session.is_over = false;
+            self.deadlines.set(id, now.mono + self.timeout);
+        }
+        session.fenced_index = broker.fenced.then(|| session.fenced_index.unwrap_or(image.version));
+        let caught_up = i64::try_from(beat.applied_index).is_ok_and(|applied| applied >= epoch)
+            && session.fenced_index.is_none_or(|index| beat.applied_index >= index);
         let should_shutdown = beat.want_shutdown && self.may_stop(image, broker, beat.want_fence);
         let command = next_step(broker, beat, caught_up, should_shutdown);
-        Ok((HeartbeatReply { fenced: broker.fenced, caught_up, should_shutdown }, command))
+        Ok((HeartbeatReply { fenced: broker.fenced, caught_up, should_shutdown, renewed }, command))
     }
 
     /// Brokers whose sessions are over, as the commands that fence them. Until they are fenced they come again.
@@ -181,7 +191,7 @@ impl BrokerSessions {
 
 impl Session {
     fn new(epoch: i64) -> Self {
-        Session { epoch, applied_index: 0, shutdown_index: None, is_over: false }
+        Session { epoch, applied_index: 0, shutdown_index: None, is_over: false, fenced_index: None }
     }
 }
 

@@ -88,6 +88,7 @@ impl Node {
             may_vote: self.may_vote,
             voters: self.voters,
             clock: Clock::system(),
+            timing: Timing::default(),
         };
         let controller = Controller::start(options).await.unwrap();
         self.running = Some(Running { controller, stop, listener, _held: held });

@@ -65,5 +65,6 @@ async fn trim(ctx: &Ctx, topic: &str, partition: i32, offset: Offset) -> Result<
         offset if offset < 0 => return Err(ErrorCode::OffsetOutOfRange),
         offset => Some(offset),
     };
+    partitions::led(ctx, &handle, -1).await?;
     handle.delete_records(before).await.map_err(|e| error::of_partition(&e))
 }

@@ -2,7 +2,9 @@
 //!
 //! Special times, by the first version that knows them: −1 latest and −2 earliest (1), −3 the record with the largest
 //! timestamp (7), −4 earliest local (8), −5 last tiered (9), −6 earliest pending upload (11). Any other time asks for the first record not
-//! older than it. "Latest" is the high watermark, or the last stable offset for read_committed.
+//! older than it. "Latest" is the high watermark, or the last stable offset for read_committed. Only the leader answers, and what
+//! depends on the high watermark once that covers all that earlier leaders may have committed: OFFSET_NOT_AVAILABLE until then,
+//! LEADER_NOT_AVAILABLE to versions below 5.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ use crate::partition::{PartitionHandle, PartitionView};
 /// First version that carries leader epochs.
 const LEADER_EPOCH_FROM: i16 = 4;
 
+/// First version whose clients know OFFSET_NOT_AVAILABLE.
+const OFFSET_NOT_AVAILABLE_FROM: i16 = 5;
+
 const LATEST: TimestampMs = -1;
 const EARLIEST: TimestampMs = -2;
 const MAX_TIMESTAMP: TimestampMs = -3;
@@ -31,6 +36,7 @@ const LATEST_TIERED: TimestampMs = -5;
 const EARLIEST_PENDING_UPLOAD: TimestampMs = -6;
 
 /// Where a time is in the log.
+#[derive(PartialEq, Eq)]
 struct Answer {
     timestamp: TimestampMs,
     offset: Offset,
@@ -58,7 +64,7 @@ pub async fn handle(
                 Err(ErrorCode::InvalidRequest)
             } else {
                 let handle = partitions::held(&ctx, &topic.name, asked.partition_index);
-                look_up(handle, asked, context.version, committed).await
+                look_up(&ctx, handle, asked, context.version, committed).await
             };
             let partition = encode(context.version, asked.partition_index, answer);
             ctx.metrics.partition_answered(ApiKey::ListOffsets, partition.error_code);
@@ -70,6 +76,7 @@ pub async fn handle(
 }
 
 async fn look_up(
+    ctx: &Ctx,
     handle: Result<PartitionHandle, ErrorCode>,
     asked: &ListOffsetsPartition,
     version: i16,
@@ -78,15 +85,28 @@ async fn look_up(
     if version < first_version(asked.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let view = partitions::led(&handle?, asked.current_leader_epoch).await?;
+    let view = partitions::led(ctx, &handle?, asked.current_leader_epoch).await?;
+    let settled = if view.is_settled { Ok(()) } else { Err(not_settled(version)) };
     let up_to = if committed { view.last_stable } else { view.high_watermark };
     let start = |offset| Answer { timestamp: -1, offset, epoch: view.reader.epoch_for(offset).unwrap_or(-1) };
     match asked.timestamp {
-        LATEST => Ok(Answer { timestamp: -1, offset: up_to, epoch: view.leader_epoch }),
+        LATEST => settled.map(|()| Answer { timestamp: -1, offset: up_to, epoch: view.leader_epoch }),
         EARLIEST | EARLIEST_LOCAL => Ok(start(view.log_start)),
         // Nothing is tiered: there is no last tiered offset, and nothing waits for its upload.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(NOWHERE),
-        timestamp => search(view, timestamp, up_to).await,
+        timestamp => match search(view, timestamp, up_to).await {
+            // It may be above what is known to be committed.
+            Ok(NOWHERE) => settled.map(|()| NOWHERE),
+            found => found,
+        },
+    }
+}
+
+fn not_settled(version: i16) -> ErrorCode {
+    if version >= OFFSET_NOT_AVAILABLE_FROM {
+        ErrorCode::OffsetNotAvailable
+    } else {
+        ErrorCode::LeaderNotAvailable
     }
 }
 

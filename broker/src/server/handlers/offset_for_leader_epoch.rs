@@ -26,7 +26,7 @@ pub async fn handle(
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let answer = end_of(partitions::held(&ctx, &topic.topic, asked.partition), asked).await;
+            let answer = end_of(&ctx, partitions::held(&ctx, &topic.topic, asked.partition), asked).await;
             let (code, (epoch, end)) = match answer {
                 Ok(end) => (ErrorCode::None, end),
                 Err(code) => (code, (-1, -1)),
@@ -46,9 +46,10 @@ pub async fn handle(
 }
 
 async fn end_of(
+    ctx: &Ctx,
     handle: Result<PartitionHandle, ErrorCode>,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
-    let view = partitions::led(&handle?, asked.current_leader_epoch).await?;
+    let view = partitions::led(ctx, &handle?, asked.current_leader_epoch).await?;
     Ok(view.reader.epoch_end(asked.leader_epoch))
 }

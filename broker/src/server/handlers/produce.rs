@@ -65,7 +65,8 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
     if let Some(charge) = &context.charge {
         charge.produced(context.request_bytes);
     }
-    let now_ms = ctx.clock.now().wall_ms;
+    let now = ctx.clock.now();
+    let (now_ms, leads) = (now.wall_ms, ctx.lease.is_held(now));
     let request_error = refuse_request(&request, acks);
     let mut checked = Vec::new();
     let mut topics = Vec::with_capacity(request.topic_data.len());
@@ -78,6 +79,7 @@ pub async fn handle(ctx: Arc<Ctx>, context: RequestContext, request: ProduceRequ
             let result = match request_error {
                 Some(code) => Err(refusal(code)),
                 None if again => Err(refusal(ErrorCode::InvalidRequest)),
+                None if !leads => Err(refusal(ErrorCode::NotLeaderOrFollower)),
                 None => find(index).map_err(refusal).and_then(|handle| check(handle, data, &context, now_ms)),
             };
             let state = match result {

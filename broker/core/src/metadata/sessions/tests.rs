@@ -30,7 +30,7 @@ fn beat(world: &World, id: BrokerId) -> Heartbeat {
 }
 
 fn told(fenced: bool, caught_up: bool, should_shutdown: bool) -> HeartbeatReply {
-    HeartbeatReply { fenced, caught_up, should_shutdown }
+    HeartbeatReply { fenced, caught_up, should_shutdown, renewed: true }
 }
 
 #[test]
@@ -58,6 +58,7 @@ fn who_wants_to_be_fenced_is_and_stays_so() {
     let reply = sessions.heartbeat(&world.image, &wish, at(0));
     assert_eq!(reply, Ok((told(false, true, false), Some(fence.clone()))));
     run(&mut world.image, &fence);
+    let wish = Heartbeat { want_fence: true, ..beat(&world, 1) };
     let reply = sessions.heartbeat(&world.image, &wish, at(1));
     assert_eq!(reply, Ok((told(true, true, false), None)));
 }
@@ -117,6 +118,34 @@ fn a_word_in_time_keeps_the_session() {
         assert!(sessions.expired(&world.image, at(second)).is_empty());
         sessions.heartbeat(&world.image, &beat(&world, 1), at(second)).unwrap();
     }
+}
+
+#[test]
+fn a_word_too_late_does_not_keep_the_broker_from_being_fenced() {
+    let mut world = World::new(2);
+    let mut sessions = sessions();
+    sessions.heartbeat(&world.image, &beat(&world, 1), at(0)).unwrap();
+    assert_eq!(sessions.expired(&world.image, at(9)).len(), 1);
+    let (late, _) = sessions.heartbeat(&world.image, &beat(&world, 1), at(9)).unwrap();
+    assert!(!late.renewed && !sessions.is_live(1, world.epoch(1)));
+    assert_eq!(sessions.expired(&world.image, at(10)).len(), 1, "it is fenced all the same");
+    world.fence(1);
+    let (fenced, _) = sessions.heartbeat(&world.image, &beat(&world, 1), at(10)).unwrap();
+    assert!(fenced.renewed && fenced.fenced);
+}
+
+#[test]
+fn who_was_fenced_serves_again_when_it_knows_that_it_was() {
+    let mut world = World::new(2);
+    let mut sessions = sessions();
+    let unaware = beat(&world, 1);
+    sessions.heartbeat(&world.image, &unaware, at(0)).unwrap();
+    world.fence(1);
+    let (told, next) = sessions.heartbeat(&world.image, &unaware, at(1)).unwrap();
+    assert!(told.fenced && !told.caught_up && next.is_none());
+    let aware = Heartbeat { applied_index: world.image.version, ..unaware };
+    let (told, next) = sessions.heartbeat(&world.image, &aware, at(2)).unwrap();
+    assert!(told.caught_up && matches!(next, Some(Command::UnfenceBroker { id: 1, .. })));
 }
 
 #[test]

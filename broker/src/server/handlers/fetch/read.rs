@@ -65,9 +65,10 @@ impl Target {
 /// Reads every target once.
 pub(super) async fn read(ctx: &Arc<Ctx>, targets: &[Target], wanted: &Wanted) -> Round {
     let mut round = Round { parts: Vec::with_capacity(targets.len()), bytes: 0 };
+    let may_lead = ctx.holds_lease();
     for target in targets {
         let left = wanted.max_bytes.saturating_sub(round.bytes);
-        let part = read_one(ctx, target, wanted, left, round.bytes == 0).await;
+        let part = read_one(ctx, target, wanted, may_lead, left, round.bytes == 0).await;
         round.bytes += part.bytes;
         round.parts.push(part);
     }
@@ -78,6 +79,7 @@ async fn read_one(
     ctx: &Arc<Ctx>,
     target: &Target,
     wanted: &Wanted,
+    may_lead: bool,
     left: usize,
     first: bool,
 ) -> PartitionRead {
@@ -89,6 +91,9 @@ async fn read_one(
         Ok(view) => view,
         Err(error) => return PartitionRead::failed(super::super::super::error::of_partition(&error)),
     };
+    if view.is_leader && !may_lead {
+        return PartitionRead::failed(ErrorCode::NotLeaderOrFollower);
+    }
     let asked = &target.asked;
     if let Some(code) = partitions::check_epoch(asked.current_leader_epoch, view.leader_epoch) {
         return PartitionRead::failed(code);
