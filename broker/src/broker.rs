@@ -25,6 +25,7 @@ use crate::controller::{self, Controller, Peers};
 use crate::coordinator::group::{GroupShards, GroupShardsOptions};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::replica::fetcher::{self, Followed};
+use crate::replica::throttles::Throttles;
 use crate::replica::{self, ReplicaManager, ReplicaOptions, isr_proposer};
 use crate::runtime::{RuntimeConfig, Runtimes, raise_file_limit};
 use crate::server::budget::RequestBudget;
@@ -172,7 +173,7 @@ impl Broker {
             tokio::spawn(Arc::clone(&groups).follow()),
             tokio::spawn(Arc::clone(&quotas).follow(handle.watch())),
         ]);
-        background.extend(start_replication(config, &handle, &replicas, &peers));
+        background.extend(start_replication(config, &ctx.clock, &handle, &replicas, &peers));
         let mut broker = Broker {
             addresses: ports.addresses(),
             cluster_id: data_dir.identity().cluster_id.clone(),
@@ -430,14 +431,21 @@ fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Rece
 /// Fetches from leaders, serves followers, and proposes ISRs.
 fn start_replication(
     config: &NodeConfig,
+    clock: &Clock,
     controller: &controller::ControllerHandle,
     replicas: &Arc<ReplicaManager>,
     peers: &Peers,
 ) -> Vec<JoinHandle<()>> {
-    replica::serving::serve(&peers.services, replicas);
-    let followed =
-        Followed { me: config.node_id, images: controller.watch(), clients: peers.clients.clone() };
+    let throttles = Throttles::new(config.node_id, clock.clone(), config.kafka.clone(), controller.watch());
+    replica::serving::serve(&peers.services, replicas, &throttles);
+    let followed = Followed {
+        me: config.node_id,
+        images: controller.watch(),
+        clients: peers.clients.clone(),
+        throttles: Arc::clone(&throttles),
+    };
     vec![
+        tokio::spawn(throttles.follow()),
         tokio::spawn(fetcher::run(replicas.outlet(), followed)),
         tokio::spawn(isr_proposer::run(Arc::clone(replicas), controller.clone(), config.node_id)),
     ]

@@ -48,8 +48,11 @@ pub enum ApiKey {
     UpdateFeatures = 57,
     DescribeCluster = 60,
     DescribeProducers = 61,
+    UnregisterBroker = 64,
     ListConfigResources = 74,
     DescribeTopicPartitions = 75,
+    AddRaftVoter = 80,
+    RemoveRaftVoter = 81,
 }
 
 impl ApiKey {
@@ -139,8 +142,11 @@ pub static APIS: &[Api] = &[
     row(ApiKey::UpdateFeatures,             "UpdateFeatures",              0, 2,  0),
     row(ApiKey::DescribeCluster,            "DescribeCluster",             0, 2,  0),
     row(ApiKey::DescribeProducers,          "DescribeProducers",           0, 0,  0),
+    row(ApiKey::UnregisterBroker,           "UnregisterBroker",            0, 0,  0),
     row(ApiKey::ListConfigResources,        "ListConfigResources",         0, 1,  0),
     row(ApiKey::DescribeTopicPartitions,    "DescribeTopicPartitions",     0, 0,  0),
+    row(ApiKey::AddRaftVoter,               "AddRaftVoter",                0, 1,  0),
+    row(ApiKey::RemoveRaftVoter,            "RemoveRaftVoter",             0, 0,  0),
 ];
 
 /// The row of the API with Kafka's `key`, if we serve it.

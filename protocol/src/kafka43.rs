@@ -18,6 +18,8 @@ pub fn request_codec_version(key: ApiKey, version: i16) -> i16 {
         (ApiKey::ListOffsets, 11) => 10,
         // 5 changes the response only.
         (ApiKey::DescribeLogDirs, 5) => 4,
+        // 1 adds a field of the request; see `readable_by_crate`.
+        (ApiKey::AddRaftVoter, 1) => 0,
         // 10 says topics by id; see `readable_by_crate`.
         (ApiKey::OffsetCommit | ApiKey::OffsetFetch, 10) => 9,
         _ => version,
@@ -28,6 +30,8 @@ pub fn request_codec_version(key: ApiKey, version: i16) -> i16 {
 pub fn response_codec_version(key: ApiKey, version: i16) -> i16 {
     match (key, version) {
         (ApiKey::ListOffsets, 11) => 10,
+        // 1 changes the request only.
+        (ApiKey::AddRaftVoter, 1) => 0,
         // 5 adds a field; see `as_kafka_writes`.
         (ApiKey::DescribeLogDirs, 5) => 4,
         _ => version,
@@ -36,15 +40,16 @@ pub fn response_codec_version(key: ApiKey, version: i16) -> i16 {
 
 /// The body in the form of `request_codec_version`; `None` if it ends early, which the guard does not let happen.
 pub(crate) fn readable_by_crate(key: ApiKey, version: i16, body: Bytes) -> Option<Bytes> {
-    if version != 10 || !matches!(key, ApiKey::OffsetCommit | ApiKey::OffsetFetch) {
-        return Some(body);
+    match (key, version) {
+        (ApiKey::OffsetCommit | ApiKey::OffsetFetch, 10) | (ApiKey::AddRaftVoter, 1) => {}
+        _ => return Some(body),
     }
     // An id of 16 bytes becomes 23 of text.
     let mut pass = Rewrite { rest: &body, out: BytesMut::with_capacity(body.len() * 3 / 2) };
-    if key == ApiKey::OffsetCommit {
-        pass.offset_commit()?
-    } else {
-        pass.offset_fetch()?
+    match key {
+        ApiKey::OffsetCommit => pass.offset_commit()?,
+        ApiKey::AddRaftVoter => pass.add_raft_voter()?,
+        _ => pass.offset_fetch()?,
     }
     Some(pass.out.freeze())
 }
@@ -96,6 +101,20 @@ impl Rewrite<'_> {
             group.tags()
         })?;
         self.copy(1)?; // require stable
+        self.tags()
+    }
+
+    /// Version 1 says whether the answer may come before the change is committed (KIP-1186); ours never does.
+    fn add_raft_voter(&mut self) -> Option<()> {
+        self.text()?; // cluster id
+        self.copy(4 + 4 + 16)?; // timeout, voter, directory
+        self.each(|listener| {
+            listener.text()?; // name
+            listener.text()?; // host
+            listener.copy(2)?; // port
+            listener.tags()
+        })?;
+        self.rest = self.rest.get(1..)?; // ack when committed
         self.tags()
     }
 

@@ -115,6 +115,9 @@ macro_rules! with_request {
             ApiKey::AlterClientQuotas => $f::<kafka::AlterClientQuotasRequest>($($argument),*),
             ApiKey::DescribeQuorum => $f::<kafka::DescribeQuorumRequest>($($argument),*),
             ApiKey::UpdateFeatures => $f::<kafka::UpdateFeaturesRequest>($($argument),*),
+            ApiKey::UnregisterBroker => $f::<kafka::UnregisterBrokerRequest>($($argument),*),
+            ApiKey::AddRaftVoter => $f::<kafka::AddRaftVoterRequest>($($argument),*),
+            ApiKey::RemoveRaftVoter => $f::<kafka::RemoveRaftVoterRequest>($($argument),*),
             ApiKey::ListConfigResources => $f::<kafka::ListConfigResourcesRequest>($($argument),*),
         }
     };

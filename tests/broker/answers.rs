@@ -7,11 +7,16 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
+use tidemark_protocol::api::ApiKey as AskedApi;
 use tidemark_tests::client::Client;
+use tidemark_tests::corpus;
+use uuid::Uuid;
 
 use crate::harness::{TestBroker, batch, produce, text};
 
@@ -207,4 +212,64 @@ fn configs_of_another_broker_are_altered_there() {
     let (code, message) = alter("99");
     assert_eq!(code, INVALID_REQUEST);
     assert_eq!(message.as_deref(), Some("Unexpected broker id, expected 1, but received 99"));
+}
+
+/// The codes that every served version of an API answers to its requests in the corpus.
+fn codes<R: Decodable + HeaderVersion>(
+    client: &mut Client,
+    key: AskedApi,
+    code: fn(&R) -> i16,
+) -> Vec<(i16, i16)> {
+    let asked = corpus::entries(Uuid::nil()).into_iter().filter(|entry| entry.api.key == key);
+    let answers = asked.map(|entry| {
+        let mut bytes = u32::try_from(entry.frame.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend(&entry.frame);
+        client.send_bytes(&bytes).unwrap();
+        (entry.version, code(&client.receive(0).unwrap()))
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_node_that_nobody_knows_is_neither_unregistered_nor_a_voter() {
+    const BROKER_ID_NOT_REGISTERED: i16 = 102;
+    const INCONSISTENT_CLUSTER_ID: i16 = 104;
+    const VOTER_NOT_FOUND: i16 = 127;
+    let broker = TestBroker::start(&[]);
+    let mut client = broker.client();
+    let answers =
+        codes(&mut client, AskedApi::UnregisterBroker, |answer: &kafka::UnregisterBrokerResponse| {
+            answer.error_code
+        });
+    assert_eq!(answers, [(0, BROKER_ID_NOT_REGISTERED)]);
+    let answers = codes(&mut client, AskedApi::RemoveRaftVoter, |answer: &kafka::RemoveRaftVoterResponse| {
+        answer.error_code
+    });
+    assert_eq!(answers, [(0, INCONSISTENT_CLUSTER_ID), (0, VOTER_NOT_FOUND)]);
+    let answers =
+        codes(&mut client, AskedApi::AddRaftVoter, |answer: &kafka::AddRaftVoterResponse| answer.error_code);
+    let refused = |version| [(version, INCONSISTENT_CLUSTER_ID), (version, INVALID_REQUEST)];
+    assert_eq!(answers, [refused(0), refused(1)].concat());
+}
+
+#[test]
+fn the_only_broker_and_voter_stays() {
+    let broker = TestBroker::start(&[]);
+    let mut client = broker.client();
+    let request = kafka::UnregisterBrokerRequest::default().with_broker_id(1.into());
+    let answer: kafka::UnregisterBrokerResponse = client.call(ApiKey::UnregisterBroker, 0, &request).unwrap();
+    assert_eq!(answer.error_code, INVALID_REQUEST);
+    let topic = TopicData::default()
+        .with_topic_name(topic_name("__cluster_metadata"))
+        .with_partitions(vec![PartitionData::default()]);
+    let request = kafka::DescribeQuorumRequest::default().with_topics(vec![topic]);
+    let answer: kafka::DescribeQuorumResponse = client.call(ApiKey::DescribeQuorum, 2, &request).unwrap();
+    let voter = &answer.topics[0].partitions[0].current_voters[0];
+    let request = kafka::RemoveRaftVoterRequest::default()
+        .with_cluster_id(None)
+        .with_voter_id(1)
+        .with_voter_directory_id(voter.replica_directory_id);
+    let answer: kafka::RemoveRaftVoterResponse = client.call(ApiKey::RemoveRaftVoter, 0, &request).unwrap();
+    assert_eq!(answer.error_code, INVALID_REQUEST);
+    assert!(answer.error_message.unwrap().contains("lose the majority"));
 }

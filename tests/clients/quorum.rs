@@ -74,3 +74,76 @@ async fn a_node_that_is_only_a_broker_serves_and_does_not_vote() {
     assert_eq!(quorum.observers.iter().map(|seen| seen.replica_id.0).collect::<Vec<_>>(), [4]);
     cluster.stop().await;
 }
+
+fn set_voter(cluster: &Cluster, node: i32, id: i32, directory: uuid::Uuid, votes: bool) -> (i16, String) {
+    let mut client = Client::connect(cluster.address(node)).unwrap();
+    let (code, message) = if votes {
+        let request = kafka::AddRaftVoterRequest::default()
+            .with_cluster_id(None)
+            .with_voter_id(id)
+            .with_voter_directory_id(directory);
+        let answer: kafka::AddRaftVoterResponse = client.call(ApiKey::AddRaftVoter, 0, &request).unwrap();
+        (answer.error_code, answer.error_message)
+    } else {
+        let request = kafka::RemoveRaftVoterRequest::default()
+            .with_cluster_id(None)
+            .with_voter_id(id)
+            .with_voter_directory_id(directory);
+        let answer: kafka::RemoveRaftVoterResponse =
+            client.call(ApiKey::RemoveRaftVoter, 0, &request).unwrap();
+        (answer.error_code, answer.error_message)
+    };
+    (code, message.map_or_else(String::new, |message| message.to_string()))
+}
+
+fn unregister(cluster: &Cluster, node: i32, id: i32) -> i16 {
+    let mut client = Client::connect(cluster.address(node)).unwrap();
+    let request = kafka::UnregisterBrokerRequest::default().with_broker_id(id.into());
+    let answer: kafka::UnregisterBrokerResponse = client.call(ApiKey::UnregisterBroker, 0, &request).unwrap();
+    answer.error_code
+}
+
+fn voters(cluster: &Cluster, node: i32) -> Vec<i32> {
+    let mut ids: Vec<i32> =
+        describe(cluster, node).current_voters.iter().map(|voter| voter.replica_id.0).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_node_is_unregistered_and_another_votes_in_its_place() {
+    const INVALID_REQUEST: i16 = 42;
+    const DUPLICATE_VOTER: i16 = 126;
+    let mut cluster = Cluster::start().await;
+    cluster.create_topic("t", 1).await;
+    cluster.add_node().await;
+    let directory = |id: i32| {
+        let quorum = tokio::task::block_in_place(|| describe(&cluster, 1));
+        let all = quorum.current_voters.iter().chain(&quorum.observers);
+        all.map(|member| (member.replica_id.0, member.replica_directory_id))
+            .find(|(of, _)| *of == id)
+            .unwrap()
+            .1
+    };
+    let (third, fourth) = (directory(3), directory(4));
+    tokio::task::block_in_place(|| {
+        assert_eq!(voters(&cluster, 1), [1, 2, 3]);
+        assert_eq!(unregister(&cluster, 2, 3), INVALID_REQUEST, "it is alive");
+        assert_eq!(set_voter(&cluster, 1, 3, third, true).0, DUPLICATE_VOTER);
+    });
+    cluster.stop_node(3).await;
+    tokio::task::block_in_place(|| {
+        assert_eq!(set_voter(&cluster, 2, 3, third, false), (0, String::new()));
+        assert_eq!(voters(&cluster, 1), [1, 2, 4]);
+        assert_eq!(unregister(&cluster, 1, 3), 0);
+    });
+    cluster.create_topic("u", 1).await;
+    cluster.stop_node(1).await;
+    tokio::task::block_in_place(|| {
+        let (code, why) = set_voter(&cluster, 2, 4, fourth, false);
+        assert_eq!(code, INVALID_REQUEST);
+        assert!(why.contains("would lose the majority"), "{why}");
+    });
+    cluster.create(rdkafka::admin::NewTopic::new("v", 1, rdkafka::admin::TopicReplication::Fixed(2))).await;
+    cluster.stop().await;
+}

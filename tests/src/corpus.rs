@@ -94,6 +94,9 @@ fn fill(requests: &mut Requests) {
         ApiKey::ListPartitionReassignments => cluster::list_partition_reassignments(requests),
         ApiKey::DescribeQuorum => cluster::describe_quorum(requests),
         ApiKey::UpdateFeatures => cluster::update_features(requests),
+        ApiKey::UnregisterBroker => cluster::unregister_broker(requests),
+        ApiKey::AddRaftVoter => cluster::add_raft_voter(requests),
+        ApiKey::RemoveRaftVoter => cluster::remove_raft_voter(requests),
         ApiKey::ListConfigResources => cluster::list_config_resources(requests),
         ApiKey::DescribeClientQuotas => cluster::describe_client_quotas(requests),
         ApiKey::AlterClientQuotas => cluster::alter_client_quotas(requests),
@@ -121,6 +124,10 @@ impl Requests {
             && [ApiKey::OffsetCommit, ApiKey::OffsetFetch].contains(&self.api.key)
         {
             frame = named_by_id(&frame, body_at, self.topic_id);
+        }
+        if (self.api.key, self.version) == (ApiKey::AddRaftVoter, 1) {
+            // The flag that version 1 adds stands before the tags, of which there are none.
+            frame.insert(frame.len() - 1, 1);
         }
         self.entries.push(Entry { api: self.api, version: self.version, frame, body_at });
     }

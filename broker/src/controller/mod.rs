@@ -32,6 +32,7 @@ mod snapshot;
 mod state_machine;
 mod type_config;
 pub mod upkeep;
+mod voters;
 mod voting;
 mod writer;
 
@@ -62,6 +63,7 @@ use quorum::{Proposal, ProposeError, Quorum};
 pub use raft::Beginning;
 use raft::{RaftQuorum, Seat};
 use service::{Decided, NotDecided, Propose};
+pub use voters::VoterChange;
 
 /// Proposals of this process that are on their way at once: more only wait longer, each holding its command in memory.
 const PROPOSALS_IN_FLIGHT_MAX: usize = 1024;
@@ -198,6 +200,7 @@ impl Controller {
             in_flight: Arc::new(Semaphore::new(PROPOSALS_IN_FLIGHT_MAX)),
         };
         liveness::serve(&peers, &liveness, &handle);
+        voters::serve(&peers, &quorum);
         let mut tasks = Vec::new();
         if !peers.address.is_empty() {
             tasks.push(tokio::spawn(keeper::join(
@@ -414,6 +417,11 @@ impl ControllerHandle {
     /// How the quorum stands, as its leader says if that can be asked.
     pub async fn quorum_state(&self) -> QuorumState {
         self.progress.describe().await
+    }
+
+    /// Has a node become a voter, or vote no more.
+    pub async fn change_voters(&self, change: VoterChange) -> Result<(), Failure> {
+        voters::change(&*self.quorum, &self.peers, change).await
     }
 
     /// Whether this node leads the quorum.

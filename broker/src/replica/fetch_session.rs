@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidemark_core::replication::epochs::{Agreement, EpochLog, compare};
@@ -17,6 +18,7 @@ use tidemark_storage::disk::read_exact_at;
 use tidemark_storage::log::{LogReader, Piece, Slice};
 
 use super::messages::{Found, ReplicaFetched, Wanted};
+use super::throttles::Throttles;
 use crate::partition::positions::FollowerPosition;
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
 use crate::peer::call::Message;
@@ -35,6 +37,11 @@ pub(crate) struct FetchSession {
     wanted: BTreeMap<TopicIdPartition, Following>,
     /// To be looked at.
     ready: BTreeSet<TopicIdPartition>,
+    throttles: Option<Arc<Throttles>>,
+    /// What a throttle holds up, to be looked at with the next answer.
+    held: BTreeSet<TopicIdPartition>,
+    /// How long the throttle holds it.
+    held_for: Option<Duration>,
 }
 
 /// One partition of a session.
@@ -71,7 +78,25 @@ impl ColdRead {
 impl FetchSession {
     /// A session of `replica` without partitions.
     pub(crate) fn new(replica: BrokerId, subscription: Arc<Subscription>) -> FetchSession {
-        FetchSession { replica, subscription, wanted: BTreeMap::new(), ready: BTreeSet::new() }
+        FetchSession {
+            replica,
+            subscription,
+            wanted: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            throttles: None,
+            held: BTreeSet::new(),
+            held_for: None,
+        }
+    }
+
+    /// What is sent to replicas that are not in sync keeps to these throttles.
+    pub(crate) fn throttled_by(self, throttles: &Arc<Throttles>) -> FetchSession {
+        FetchSession { throttles: Some(Arc::clone(throttles)), ..self }
+    }
+
+    /// How long to wait before it is worth looking again for what a throttle holds up.
+    pub(crate) fn held_for(&self) -> Option<Duration> {
+        self.held_for
     }
 
     /// The follower does not follow any more.
@@ -139,11 +164,24 @@ impl FetchSession {
     /// [gives](FetchSession::give) it back and goes on.
     pub(crate) fn collect(&mut self, answer: &mut Answer) -> Option<ColdRead> {
         self.ready.extend(self.subscription.take());
+        self.ready.append(&mut self.held);
+        self.held_for = None;
         while let Some(id) = self.ready.pop_first() {
             let Some(following) = self.wanted.get_mut(&id).filter(|following| !following.answered) else {
                 continue;
             };
-            match following.look(answer) {
+            let throttles = self.throttles.as_ref();
+            let hold = throttles.and_then(|throttles| throttles.hold_sending(id, self.replica));
+            if let Some(rest) = hold {
+                self.held.insert(id);
+                self.held_for = Some(self.held_for.map_or(rest, |other| other.min(rest)));
+            }
+            let before = answer.bytes;
+            let look = following.look(answer, hold.is_some());
+            if let Some(throttles) = throttles {
+                throttles.sent(id, self.replica, answer.bytes - before);
+            }
+            match look {
                 Look::Done => {}
                 Look::Full => {
                     // The next answer begins with it.
@@ -159,7 +197,11 @@ impl FetchSession {
     /// What was read from files.
     pub(crate) fn give(&mut self, cold: &ColdRead, records: Result<Records, ErrorCode>, answer: &mut Answer) {
         if let Some(following) = self.wanted.get_mut(&cold.id) {
+            let before = answer.bytes;
             following.found(records, cold.marks, answer);
+            if let Some(throttles) = &self.throttles {
+                throttles.sent(cold.id, self.replica, answer.bytes - before);
+            }
         }
     }
 }
@@ -172,8 +214,8 @@ enum Look {
 }
 
 impl Following {
-    /// Adds what there is.
-    fn look(&mut self, answer: &mut Answer) -> Look {
+    /// Adds what there is, but for records if they are held up.
+    fn look(&mut self, answer: &mut Answer, is_held: bool) -> Look {
         let wanted = self.wanted;
         let Some(view) = self.handle.view() else {
             self.answered = true;
@@ -191,7 +233,7 @@ impl Following {
         }
         let marks = (view.high_watermark, view.log_start);
         let from = wanted.position.fetch_offset;
-        if view.log_end > from {
+        if view.log_end > from && !is_held {
             let Some(room) = answer.room() else { return Look::Full };
             let (reader, end, room) = (Arc::clone(&view.reader), view.log_end, room.min(PARTITION_BYTES_MAX));
             let Some(slice) = reader.read_tail(from, end, room, true) else {

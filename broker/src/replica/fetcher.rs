@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::followees::{Followees, PAUSE, route};
 use super::messages::ReplicaFetched;
+use super::throttles::Throttles;
 use crate::partition::outlet::{FollowerPlace, Outlet};
 use crate::peer::call::Message;
 use crate::peer::{CallError, PeerClient, PeerClients, Purpose};
@@ -42,6 +43,8 @@ pub struct Followed {
     pub images: watch::Receiver<Arc<ClusterImage>>,
     /// Calls to other nodes.
     pub clients: PeerClients,
+    /// How fast replicas that are not in sync are filled.
+    pub throttles: Arc<Throttles>,
 }
 
 /// Hands places to the fetchers of their leaders, for as long as it is polled.
@@ -80,8 +83,8 @@ struct Fetcher {
 impl Fetcher {
     fn new(leader: BrokerId, followed: Followed) -> Fetcher {
         Fetcher {
+            followees: Followees::new(leader).throttled_by(Arc::clone(&followed.throttles)),
             followed,
-            followees: Followees::new(leader),
             started: Instant::now(),
             in_flight: FuturesUnordered::new(),
             leader,

@@ -4,12 +4,14 @@
 //! or ended is said with the next fetch; one that rests after an answer of no use is said when its pause is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 
 use super::messages::{Found, ReplicaFetch, ReplicaFetched, ReplicaProgress, Wanted};
+use super::throttles::Throttles;
 use crate::partition::outlet::FollowerPlace;
 use crate::partition::{Replicated, Replication};
 
@@ -33,6 +35,7 @@ pub(crate) struct Followees {
     paused: BTreeSet<(Duration, TopicIdPartition)>,
     /// The leader knows what was said so far.
     continues: bool,
+    throttles: Option<Arc<Throttles>>,
 }
 
 /// One partition that is fetched.
@@ -53,6 +56,25 @@ impl Followees {
             durable: BTreeSet::new(),
             paused: BTreeSet::new(),
             continues: false,
+            throttles: None,
+        }
+    }
+
+    /// What is fetched for replicas that are not in sync keeps to these throttles.
+    pub(crate) fn throttled_by(self, throttles: Arc<Throttles>) -> Followees {
+        Followees { throttles: Some(throttles), ..self }
+    }
+
+    /// Has a partition asked for with the next fetch, or once its throttle allows.
+    fn ask(&mut self, id: TopicIdPartition, now: Duration) {
+        match self.throttles.as_ref().and_then(|throttles| throttles.hold_fetching(id)) {
+            Some(rest) => {
+                self.changed.remove(&id);
+                self.paused.insert((now + rest, id));
+            }
+            None => {
+                self.changed.insert(id);
+            }
         }
     }
 
@@ -91,7 +113,7 @@ impl Followees {
         if pause.is_some() {
             self.paused.insert((now + PAUSE, id));
         } else if moved {
-            self.changed.insert(id);
+            self.ask(id, now);
         } else if durable_end > told && agrees {
             self.durable.insert(id);
         }
@@ -102,7 +124,7 @@ impl Followees {
         while let Some((at, id)) = self.paused.first().copied().filter(|(at, _)| *at <= now) {
             self.paused.remove(&(at, id));
             if self.partitions.contains_key(&id) {
-                self.changed.insert(id);
+                self.ask(id, now);
             }
         }
     }
@@ -169,6 +191,9 @@ impl Followees {
 
     fn hand_over(&mut self, found: Found, records: Bytes) {
         let Some(followee) = self.partitions.get(&found.id) else { return };
+        if let Some(throttles) = &self.throttles {
+            throttles.fetched(found.id, records.len());
+        }
         let replicated = Replicated { asked: found.asked, answer: found.answer, records };
         followee.place.handle.replicate(Replication::Answered(replicated));
     }

@@ -7,6 +7,7 @@ pub mod map;
 pub mod messages;
 pub mod serving;
 pub mod stepped;
+pub mod throttles;
 
 pub(crate) mod fetch_session;
 pub(crate) mod followees;

@@ -15,16 +15,17 @@ use tokio::time::{Instant, timeout_at};
 use super::ReplicaManager;
 use super::fetch_session::{Answer, FetchSession};
 use super::messages::{ReplicaFetch, ReplicaFetched, ReplicaProgress, durable};
+use super::throttles::Throttles;
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
 use crate::peer::Services;
 use crate::peer::call::Message;
 use crate::peer::server::Session;
 
 /// Answers followers from now on.
-pub fn serve(services: &Services, replicas: &Arc<ReplicaManager>) {
-    let own = Arc::clone(replicas);
+pub fn serve(services: &Services, replicas: &Arc<ReplicaManager>, throttles: &Arc<Throttles>) {
+    let (own, throttles) = (Arc::clone(replicas), Arc::clone(throttles));
     services.serve(move |session, message: Message<ReplicaFetch>| {
-        let (replicas, followers) = (Arc::clone(&own), session_of(&session));
+        let (replicas, followers) = (Arc::clone(&own), session_of(&session, &throttles));
         async move {
             // Whatever waits answers at once: its follower has something new to say.
             let number = followers.arrived.fetch_add(1, Ordering::SeqCst) + 1;
@@ -58,11 +59,12 @@ struct Followers {
     subscription: Arc<Subscription>,
 }
 
-fn session_of(session: &Session) -> Arc<Followers> {
+fn session_of(session: &Session, throttles: &Arc<Throttles>) -> Arc<Followers> {
     session.state(|| {
         let subscription = Subscription::new();
+        let follower = FetchSession::new(session.caller.node_id, Arc::clone(&subscription));
         Arc::new(Followers {
-            state: Mutex::new(FetchSession::new(session.caller.node_id, Arc::clone(&subscription))),
+            state: Mutex::new(follower.throttled_by(throttles)),
             arrived: AtomicU64::new(0),
             superseded: Notify::new(),
             subscription,
@@ -100,11 +102,12 @@ async fn fetch(
         if !answer.is_empty() || followers.arrived.load(Ordering::SeqCst) > number {
             return answer.message();
         }
+        let wake_at = session.held_for().map_or(deadline, |rest| deadline.min(Instant::now() + rest));
         tokio::select! {
             biased;
             () = superseded => return answer.message(),
-            woken = timeout_at(deadline, followers.subscription.changed()) => {
-                if woken.is_err() {
+            woken = timeout_at(wake_at, followers.subscription.changed()) => {
+                if woken.is_err() && wake_at == deadline {
                     return answer.message();
                 }
             }

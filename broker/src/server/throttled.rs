@@ -19,6 +19,7 @@ macro_rules! throttled {
 }
 
 throttled! {
+    AddRaftVoterResponse, RemoveRaftVoterResponse, UnregisterBrokerResponse,
     AlterClientQuotasResponse, AlterConfigsResponse, AlterPartitionReassignmentsResponse,
     AlterReplicaLogDirsResponse, CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse,
     DeleteAclsResponse, DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,

@@ -189,6 +189,19 @@ pub async fn run(
     Ok(reply)
 }
 
+/// Refuses what is meant for another cluster.
+pub fn check_cluster(ctx: &Ctx, asked: Option<&str>) -> Result<(), Failure> {
+    let image = ctx.image();
+    match asked {
+        Some(asked) if asked != image.cluster_id => {
+            let message =
+                format!("The request is for cluster {asked}, and this is cluster {}.", image.cluster_id);
+            Err(Failure::new(ErrorCode::InconsistentClusterId, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The failure of a command that was answered by the reply to another: a bug of ours.
 pub fn unexpected(reply: &Reply) -> Failure {
     Failure::new(ErrorCode::UnknownServerError, format!("the controller answered something else: {reply:?}"))

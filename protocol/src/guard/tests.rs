@@ -251,7 +251,8 @@ fn rewritten(key: ApiKey, version: i16, body: &[u8]) -> Result<Vec<u8>, String> 
         AlterPartitionReassignments => AlterPartitionReassignmentsRequest,
         ListPartitionReassignments => ListPartitionReassignmentsRequest,
         DescribeQuorum => DescribeQuorumRequest, UpdateFeatures => UpdateFeaturesRequest,
-        ListConfigResources => ListConfigResourcesRequest,
+        UnregisterBroker => UnregisterBrokerRequest, AddRaftVoter => AddRaftVoterRequest,
+        RemoveRaftVoter => RemoveRaftVoterRequest, ListConfigResources => ListConfigResourcesRequest,
         DescribeClientQuotas => DescribeClientQuotasRequest, AlterClientQuotas => AlterClientQuotasRequest,
     }
 }

@@ -52,7 +52,8 @@ fn every_response_of_every_version_is_read_by_a_client() {
         AlterPartitionReassignments: AlterPartitionReassignmentsResponse,
         ListPartitionReassignments: ListPartitionReassignmentsResponse,
         DescribeQuorum: DescribeQuorumResponse, UpdateFeatures: UpdateFeaturesResponse,
-        ListConfigResources: ListConfigResourcesResponse,
+        UnregisterBroker: UnregisterBrokerResponse, AddRaftVoter: AddRaftVoterResponse,
+        RemoveRaftVoter: RemoveRaftVoterResponse, ListConfigResources: ListConfigResourcesResponse,
         DescribeClientQuotas: DescribeClientQuotasResponse, AlterClientQuotas: AlterClientQuotasResponse,
     }
 }

@@ -4,6 +4,7 @@
 //! On one node none of them changes anything: elections are not needed, targets are the replicas there are, quotas are
 //! only validated.
 
+use kafka_protocol::messages::add_raft_voter_request::Listener;
 use kafka_protocol::messages::alter_client_quotas_request as alter_quotas;
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
@@ -15,9 +16,10 @@ use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest,
-    DescribeClientQuotasRequest, DescribeQuorumRequest, ElectLeadersRequest, ListConfigResourcesRequest,
-    ListPartitionReassignmentsRequest, UpdateFeaturesRequest,
+    AddRaftVoterRequest, AlterClientQuotasRequest, AlterPartitionReassignmentsRequest,
+    AlterReplicaLogDirsRequest, DescribeClientQuotasRequest, DescribeQuorumRequest, ElectLeadersRequest,
+    ListConfigResourcesRequest, ListPartitionReassignmentsRequest, RemoveRaftVoterRequest,
+    UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 
 use super::{Requests, TOPIC, text, topic_name};
@@ -67,6 +69,23 @@ pub(super) fn update_features(requests: &mut Requests) {
     let feature =
         FeatureUpdateKey::default().with_feature(text("metadata.version")).with_max_version_level(30);
     requests.add(&UpdateFeaturesRequest::default().with_feature_updates(vec![feature]));
+}
+
+pub(super) fn unregister_broker(requests: &mut Requests) {
+    requests.add(&UnregisterBrokerRequest::default().with_broker_id(77.into()));
+}
+
+pub(super) fn add_raft_voter(requests: &mut Requests) {
+    let listener = Listener::default().with_name(text("PLAINTEXT")).with_host(text("h")).with_port(9092);
+    let request = AddRaftVoterRequest::default().with_cluster_id(None).with_voter_id(77).with_timeout_ms(100);
+    requests.add(&request.clone().with_cluster_id(Some(text("another cluster"))));
+    requests.add(&request.with_listeners(vec![listener]));
+}
+
+pub(super) fn remove_raft_voter(requests: &mut Requests) {
+    let request = RemoveRaftVoterRequest::default().with_cluster_id(None).with_voter_id(77);
+    requests.add(&request.clone().with_cluster_id(Some(text("another cluster"))));
+    requests.add(&request);
 }
 
 pub(super) fn list_config_resources(requests: &mut Requests) {

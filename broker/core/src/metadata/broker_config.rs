@@ -82,6 +82,11 @@ pub struct BrokerSettings {
     /// `controller.quota.window.size.seconds`.
     pub controller_quota_window_size_seconds: i32,
 
+    /// `leader.replication.throttled.rate`, bytes a second.
+    pub leader_replication_throttled_rate: i64,
+    /// `follower.replication.throttled.rate`, bytes a second.
+    pub follower_replication_throttled_rate: i64,
+
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
     /// `log.cleaner.enable`.
@@ -181,6 +186,8 @@ impl BrokerSettings {
             quota_window_size_seconds: values.number("quota.window.size.seconds"),
             controller_quota_window_num: values.number("controller.quota.window.num"),
             controller_quota_window_size_seconds: values.number("controller.quota.window.size.seconds"),
+            leader_replication_throttled_rate: values.number("leader.replication.throttled.rate"),
+            follower_replication_throttled_rate: values.number("follower.replication.throttled.rate"),
             log_retention_check_interval_ms: values.number("log.retention.check.interval.ms"),
             log_cleaner_enable: values.boolean("log.cleaner.enable"),
             log_cleaner_threads: values.number("log.cleaner.threads"),

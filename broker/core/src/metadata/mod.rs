@@ -30,6 +30,7 @@ pub mod placement;
 pub mod quota_filter;
 pub mod record;
 pub mod replication_rules;
+pub mod replication_throttle;
 pub mod reply;
 pub mod sessions;
 pub mod snapshot;

@@ -2,7 +2,7 @@
 //!
 //! Made from the message table of Kafka 4.3; how a row reads is said in the parent module.
 
-use super::{END, F64, Field, I8, I16, I32, Shape, f};
+use super::{END, F64, Field, I8, I16, I32, ID, Shape, f};
 use Shape::{List, Struct, Text};
 
 // AlterReplicaLogDirs 1-2
@@ -63,6 +63,25 @@ pub(super) static UPDATE_FEATURES: &[Field] = &[
     f(0, END, "FeatureUpdates", List(&Struct(UPDATE_FEATURES_FEATURE_UPDATES))),
     f(1, END, "ValidateOnly", I8),
 ];
+
+// UnregisterBroker 0
+pub(super) static UNREGISTER_BROKER: &[Field] = &[f(0, END, "BrokerId", I32)];
+
+// AddRaftVoter 0-1
+static ADD_RAFT_VOTER_LISTENERS: &[Field] =
+    &[f(0, END, "Name", Text), f(0, END, "Host", Text), f(0, END, "Port", I16)];
+pub(super) static ADD_RAFT_VOTER: &[Field] = &[
+    f(0, END, "ClusterId", Text).null(0),
+    f(0, END, "TimeoutMs", I32),
+    f(0, END, "VoterId", I32),
+    f(0, END, "VoterDirectoryId", ID),
+    f(0, END, "Listeners", List(&Struct(ADD_RAFT_VOTER_LISTENERS))),
+    f(1, END, "AckWhenCommitted", I8),
+];
+
+// RemoveRaftVoter 0
+pub(super) static REMOVE_RAFT_VOTER: &[Field] =
+    &[f(0, END, "ClusterId", Text).null(0), f(0, END, "VoterId", I32), f(0, END, "VoterDirectoryId", ID)];
 
 // ListConfigResources 0-1
 pub(super) static LIST_CONFIG_RESOURCES: &[Field] = &[f(1, END, "ResourceTypes", List(&I8))];
