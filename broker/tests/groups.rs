@@ -28,7 +28,7 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use tidemark_broker::broker::Broker;
 use tidemark_broker::clock::Clock;
-use tidemark_broker::config::{ListenerConfig, LogFormat, NodeConfig};
+use tidemark_broker::config::{ListenerConfig, LogFormat, NodeConfig, Roles};
 use tidemark_core::metadata::BrokerConfigs;
 use tidemark_storage::disk::OsDisk;
 
@@ -41,6 +41,7 @@ async fn start(dir: &Path) -> Broker {
         node_id: 1,
         data_dir: dir.to_owned(),
         rack: None,
+        roles: Roles { broker: true, controller: true },
         cluster_id: None,
         listeners: vec![ListenerConfig {
             name: "PLAINTEXT".to_owned(),
@@ -51,6 +52,7 @@ async fn start(dir: &Path) -> Broker {
         peer: None,
         peer_advertise: None,
         seeds: Vec::new(),
+        voters: 1,
         log_format: LogFormat::Text,
         log_filter: "warn".to_owned(),
         request_bytes_max: 64 << 20,
