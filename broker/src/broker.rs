@@ -164,12 +164,6 @@ impl Broker {
         let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
         background.extend([
             tokio::spawn(follow),
-            tokio::spawn(controller::upkeep::run(
-                handle.clone(),
-                config.kafka.clone(),
-                config.node_id,
-                ctx.clock.clone(),
-            )),
             tokio::spawn(Arc::clone(&groups).follow()),
             tokio::spawn(Arc::clone(&quotas).follow(handle.watch())),
         ]);
@@ -428,7 +422,7 @@ fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Rece
     Admin { registry, sources, health }
 }
 
-/// Fetches from leaders, serves followers, and proposes ISRs.
+/// Fetches from leaders, serves followers, proposes ISRs, and as controller sees to the cluster.
 fn start_replication(
     config: &NodeConfig,
     clock: &Clock,
@@ -444,7 +438,9 @@ fn start_replication(
         clients: peers.clients.clone(),
         throttles: Arc::clone(&throttles),
     };
+    let (statics, me) = (config.kafka.clone(), config.node_id);
     vec![
+        tokio::spawn(controller::upkeep::run(controller.clone(), statics, me, clock.clone())),
         tokio::spawn(throttles.follow()),
         tokio::spawn(fetcher::run(replicas.outlet(), followed)),
         tokio::spawn(isr_proposer::run(Arc::clone(replicas), controller.clone(), config.node_id)),
