@@ -12,4 +12,6 @@ pub mod replication;
 
 pub mod group;
 
+pub mod transaction;
+
 pub mod quota;
