@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use crate::clean_shutdown;
 use crate::clock::Clock;
 use crate::config::{NodeConfig, Roles};
 use crate::controller::{self, Controller, Peers};
@@ -26,7 +27,7 @@ use crate::coordinator::group::{GroupShards, GroupShardsOptions};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::replica::fetcher::{self, Followed};
 use crate::replica::throttles::Throttles;
-use crate::replica::{self, ReplicaManager, ReplicaOptions, isr_proposer};
+use crate::replica::{self, Opening, ReplicaManager, ReplicaOptions, isr_proposer, quarantine, scrub};
 use crate::runtime::{RuntimeConfig, Runtimes, raise_file_limit};
 use crate::server::budget::RequestBudget;
 use crate::server::connection_limits::ConnectionLimits;
@@ -99,6 +100,7 @@ pub struct Broker {
     replicas: Arc<ReplicaManager>,
     groups: Arc<GroupShards>,
     runtimes: Runtimes,
+    disk: Arc<dyn Disk>,
     data_dir: DataDir,
     stop: watch::Sender<bool>,
     phase: watch::Sender<Phase>,
@@ -122,15 +124,19 @@ impl Broker {
         raise_file_limit();
         let mut ports = Ports::bind(config)?;
         let (stop, stopping) = watch::channel(false);
-        let Place { data_dir, peers, controller } =
-            join::take_place(config, &mut ports, &disk, &clock, &stopping).await?;
-        let handle = controller.handle();
+        let place = join::take_place(config, &mut ports, &disk, &clock, &stopping).await?;
+        let handle = place.controller.handle();
         let registry = Registry::new();
         let settings =
             Arc::new(ArcSwap::from_pointee(config.kafka.settings(&handle.image(), config.node_id)));
         let runtimes = start_runtimes(config, &settings.load())?;
         let log = log_context(config, &disk, &settings.load());
-        let replicas = start_replicas(config, &log, &clock, &runtimes, &handle)?;
+        let opening = open_replicas(config, &log, &clock, &runtimes, &handle)?;
+        if config.roles.broker {
+            join::register(config, &place, &ports, &opening).await?;
+        }
+        let Place { data_dir, peers, controller, .. } = place;
+        let replicas = opening.take_roles().await;
         // From here on it may be asked to lead.
         let (life, mut background) = match config.roles.broker {
             true => Life::begin(data_dir.identity(), &controller, replicas.failure()),
@@ -161,12 +167,7 @@ impl Broker {
         });
         let (phase, phases) = watch::channel(Phase::Starting);
         let admin = admin(&ctx, registry, log, phases);
-        let follow = follow_settings(config.kafka.clone(), config.node_id, handle.watch(), settings);
-        background.extend([
-            tokio::spawn(follow),
-            tokio::spawn(Arc::clone(&groups).follow()),
-            tokio::spawn(Arc::clone(&quotas).follow(handle.watch())),
-        ]);
+        background.extend(follow_image(config, &ctx));
         background.extend(start_replication(config, &ctx.clock, &handle, &replicas, &peers));
         let mut broker = Broker {
             addresses: ports.addresses(),
@@ -175,6 +176,7 @@ impl Broker {
             replicas,
             groups: Arc::clone(&groups),
             runtimes,
+            disk: Arc::clone(&ctx.disk),
             data_dir,
             stop,
             phase,
@@ -210,6 +212,11 @@ impl Broker {
         Ok(())
     }
 
+    fn broker_epoch(&self) -> Option<i64> {
+        let image = self.controller.handle().image();
+        image.brokers.get(&self.data_dir.identity().node_id).map(|broker| broker.epoch)
+    }
+
     /// Where it listens.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -236,6 +243,7 @@ impl Broker {
         self.groups.stop();
         while self.listeners.join_next().await.is_some() {}
         let report = self.replicas.shutdown(CLOSE_TIME_MAX).await;
+        let epoch = self.broker_epoch();
         self.controller.shutdown().await;
         for task in self.background {
             task.abort();
@@ -245,6 +253,10 @@ impl Broker {
             tracing::warn!(
                 "stopped before every partition was closed; the next start checks their last writes"
             );
+        } else if let Some(epoch) = epoch
+            && let Err(error) = clean_shutdown::leave(&*self.disk, self.data_dir.path(), epoch)
+        {
+            tracing::warn!(%error, "it cannot be noted that this run ended in order");
         }
         drop(self.data_dir);
     }
@@ -389,13 +401,13 @@ async fn start_quotas(
     Ok(quotas)
 }
 
-fn start_replicas(
+fn open_replicas(
     config: &NodeConfig,
     log: &Arc<LogContext>,
     clock: &Clock,
     runtimes: &Runtimes,
     controller: &controller::ControllerHandle,
-) -> Result<Arc<ReplicaManager>, replica::StartError> {
+) -> Result<Opening, replica::StartError> {
     let options = ReplicaOptions {
         me: config.node_id,
         dir: config.data_dir.clone(),
@@ -404,7 +416,18 @@ fn start_replicas(
         runtimes: runtimes.clone(),
         configs: config.kafka.clone(),
     };
-    ReplicaManager::start(options, controller.watch())
+    Opening::begin(options, controller.watch())
+}
+
+/// What has to keep in step with the cluster's metadata.
+fn follow_image(config: &NodeConfig, ctx: &Ctx) -> [JoinHandle<()>; 3] {
+    let (kafka, me, controller) = (&config.kafka, config.node_id, &ctx.controller);
+    let settings = Arc::clone(&ctx.settings);
+    [
+        tokio::spawn(follow_settings(kafka.clone(), me, controller.watch(), settings)),
+        tokio::spawn(Arc::clone(&ctx.groups).follow()),
+        tokio::spawn(Arc::clone(&ctx.quotas).follow(controller.watch())),
+    ]
 }
 
 /// What the admin port answers from.
@@ -422,7 +445,7 @@ fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Rece
     Admin { registry, sources, health }
 }
 
-/// Fetches from leaders, serves followers, proposes ISRs, and as controller sees to the cluster.
+/// Fetches from leaders, serves followers, proposes ISRs, looks for damage, and as controller sees to the cluster.
 fn start_replication(
     config: &NodeConfig,
     clock: &Clock,
@@ -444,6 +467,8 @@ fn start_replication(
         tokio::spawn(throttles.follow()),
         tokio::spawn(fetcher::run(replicas.outlet(), followed)),
         tokio::spawn(isr_proposer::run(Arc::clone(replicas), controller.clone(), config.node_id)),
+        tokio::spawn(quarantine::run(Arc::clone(replicas), controller.clone(), config.node_id)),
+        tokio::spawn(scrub::run(Arc::clone(replicas), controller.watch())),
     ]
 }
 

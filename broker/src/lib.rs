@@ -4,6 +4,7 @@
 
 #![allow(clippy::unimplemented)]
 
+mod clean_shutdown;
 pub mod clock;
 pub mod loggers;
 pub mod runtime;

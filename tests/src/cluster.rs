@@ -3,6 +3,7 @@
 //! A directory outlives a stop of its node, so that the node can be started again on the same data, or on what a test
 //! made of it meanwhile.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::FutureProducer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -182,17 +184,25 @@ impl Cluster {
 
     /// Returns once all running nodes are known, and all partitions of `topic` are in sync on all of them.
     pub async fn all_in_sync(&self, topic: Option<&str>) {
-        let running = self.nodes.iter().filter(|node| node.broker.is_some()).count();
+        let running = (1..).zip(&self.nodes).filter(|(_, node)| node.broker.is_some());
+        let ids: Vec<i32> = running.map(|(id, _)| id).collect();
+        self.in_sync_on(topic, &ids).await;
+    }
+
+    /// Returns once these nodes are known and no others, and all partitions of `topic` are in sync on them alone.
+    pub async fn in_sync_on(&self, topic: Option<&str>, ids: &[i32]) {
+        let ids: BTreeSet<i32> = ids.iter().copied().collect();
         let consumer: Arc<StreamConsumer> = Arc::new(self.consumer("looks"));
         let wait = async {
             loop {
-                let (asked, topic) = (Arc::clone(&consumer), topic.map(str::to_owned));
+                let (asked, topic, ids) = (Arc::clone(&consumer), topic.map(str::to_owned), ids.clone());
                 let whole = tokio::task::spawn_blocking(move || {
                     let Ok(metadata) = asked.fetch_metadata(topic.as_deref(), PATIENCE) else { return false };
                     let topics = metadata.topics().iter().filter(|_| topic.is_some());
                     let mut partitions = topics.flat_map(|topic| topic.partitions());
-                    metadata.brokers().len() == running
-                        && partitions.all(|p| p.isr().len() == running && p.leader() > 0)
+                    let known: BTreeSet<i32> = metadata.brokers().iter().map(|broker| broker.id()).collect();
+                    let isr = |p: &MetadataPartition| p.isr().iter().copied().collect::<BTreeSet<i32>>();
+                    known == ids && partitions.all(|p| isr(p) == ids && p.leader() > 0)
                 });
                 if whole.await.expect("no panic") {
                     return;

@@ -1,5 +1,5 @@
-//! Taking a place in the cluster: whose the data directory is, which cluster it belongs to, the controller of this node, and the
-//! registration of its broker.
+//! Taking a place in the cluster: whose the data directory is, which cluster it belongs to, the controller of this node; then,
+//! with what recovery has found, the registration of its broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,18 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Ports, StartError, fresh_cluster_id, host_of};
+use crate::clean_shutdown;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::controller::formation::{self, Formation};
-use crate::controller::{self, Beginning, Controller, Peers, Registration, Timing};
+use crate::controller::{
+    self, Beginning, Controller, ControllerHandle, Peers, Recovery, Registration, Timing,
+};
 use crate::data_dir::{DataDir, FIRST_RAFT_ID, Fresh, HeldDir};
+use crate::partition::Findings;
 use crate::peer::client::Introduction;
 use crate::peer::{Myself, PeerClients, PeerListener, Services};
+use crate::replica::Opening;
 use crate::replica::fetcher::PEER_LISTENER;
 
 /// How long a broker tries to register: the session of a process that was killed has to end first.
@@ -27,14 +32,16 @@ const REGISTER_TIME_MAX: Duration = Duration::from_secs(60);
 /// Between two attempts to register.
 const REGISTER_PAUSE: Duration = Duration::from_millis(200);
 
-/// A node that belongs to its cluster.
+/// A node that belongs to its cluster, whose broker has yet to register.
 pub(super) struct Place {
     pub(super) data_dir: DataDir,
     pub(super) peers: Peers,
     pub(super) controller: Controller,
+    /// The broker epoch of the last run, if that ended in order.
+    previous_epoch: Option<i64>,
 }
 
-/// Finds or founds the cluster, starts the controller and registers the broker.
+/// Finds or founds the cluster and starts the controller.
 pub(super) async fn take_place(
     config: &NodeConfig,
     ports: &mut Ports,
@@ -54,6 +61,8 @@ pub(super) async fn take_place(
     let peers = open_peers(config, ports, me, stopping)?;
     let (fresh, beginning) = beginning(config, &held, &peers, directory_id).await;
     let data_dir = held.open(disk, config.node_id, config.cluster_id.as_deref(), &fresh)?;
+    let previous_epoch = clean_shutdown::take(&**disk, data_dir.path());
+    let previous_epoch = previous_epoch.map_err(|error| StartError::Other(error.to_string()))?;
     peers.clients.join_cluster(&data_dir.identity().cluster_id);
     let controller = Controller::start(controller::StartOptions {
         disk: Arc::clone(disk),
@@ -69,10 +78,7 @@ pub(super) async fn take_place(
         timing: Timing::of(&config.kafka.settings(&ClusterImage::default(), config.node_id)),
     })
     .await?;
-    if config.roles.broker {
-        register(config, &data_dir, &controller.handle(), ports, &peers).await?;
-    }
-    Ok(Place { data_dir, peers, controller })
+    Ok(Place { data_dir, peers, controller, previous_epoch })
 }
 
 /// Opens the port for other nodes, which may ask from now on where this one stands.
@@ -117,13 +123,27 @@ async fn beginning(
     }
 }
 
-async fn register(
+/// Registers the broker with what is to be thought of its disk, and has damaged replicas counted on no more before anybody could
+/// elect them.
+pub(super) async fn register(
     config: &NodeConfig,
-    data_dir: &DataDir,
-    controller: &controller::ControllerHandle,
+    place: &Place,
     ports: &Ports,
-    peers: &Peers,
+    opening: &Opening,
 ) -> Result<(), StartError> {
+    let Place { data_dir, peers, controller, previous_epoch } = place;
+    let controller = controller.handle();
+    let findings = opening.findings().await;
+    let recovery = if data_dir.is_new() || opening.has_lost_journals() {
+        Recovery::Wiped
+    } else if findings.torn > 0 {
+        Recovery::Suspect
+    } else if previous_epoch.is_some() {
+        Recovery::Clean
+    } else {
+        Recovery::Intact
+    };
+    tell(&controller, data_dir, recovery, findings);
     let mut endpoints = ports.endpoints(config);
     if let Some((host, port)) = peers.address.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok())
     {
@@ -137,7 +157,17 @@ async fn register(
         fenced: !controller.is_alone(),
         directories: vec![data_dir.identity().directory_id],
         statics: config.kafka.statics().as_ref().clone(),
+        previous_epoch: previous_epoch.unwrap_or(-1),
+        recovery,
     };
+    insist(&controller, registration).await?;
+    opening.quarantine(&controller).await;
+    Ok(())
+}
+
+/// Registers, once the session of the run before is over.
+async fn insist(controller: &ControllerHandle, registration: Registration) -> Result<(), StartError> {
+    let id = registration.id;
     let register = async {
         loop {
             match controller.register_broker(registration.clone()).await {
@@ -152,7 +182,27 @@ async fn register(
         }
     };
     let registered = tokio::time::timeout(REGISTER_TIME_MAX, register).await;
-    registered.unwrap_or_else(|_| {
-        Err(StartError::Registration(format!("another process runs as node {}", config.node_id)))
-    })
+    registered.unwrap_or_else(|_| Err(StartError::Registration(format!("another process runs as node {id}"))))
+}
+
+/// Says what this start makes of the disk, where it is not as it was left.
+fn tell(controller: &ControllerHandle, data_dir: &DataDir, recovery: Recovery, findings: Findings) {
+    let image = controller.image();
+    let identity = data_dir.identity();
+    let known = image.brokers.get(&identity.node_id);
+    let replaced = known.filter(|known| !known.directories.contains(&identity.directory_id));
+    if let Some(known) = replaced {
+        tracing::warn!(
+            node = identity.node_id,
+            old = ?known.directories,
+            new = %identity.directory_id,
+            "this node had another data directory: what that held counts no more, and its replicas are fetched again"
+        );
+    } else if recovery == Recovery::Wiped && known.is_some() {
+        tracing::warn!("the journals of this data directory are gone: its replicas are fetched again");
+    }
+    let Findings { torn, damaged } = findings;
+    if torn + damaged > 0 {
+        tracing::warn!(torn, damaged, "replicas are not as they were written");
+    }
 }

@@ -42,7 +42,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Recovery, Reply, features};
+pub use tidemark_core::metadata::Recovery;
+use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply, features};
 use tidemark_storage::disk::Disk;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -384,8 +385,8 @@ impl ControllerHandle {
             directories: registration.directories,
             statics: registration.statics,
             fenced: registration.fenced,
-            previous_epoch: -1,
-            recovery: Recovery::Intact,
+            previous_epoch: registration.previous_epoch,
+            recovery: registration.recovery,
             session_is_live: false,
         };
         match self.submit(command).await? {
@@ -461,6 +462,10 @@ pub struct Registration {
     pub fenced: bool,
     /// Its static configuration.
     pub statics: BTreeMap<String, String>,
+    /// Its epoch when it last ended in order; −1 when it did not, or nothing tells.
+    pub previous_epoch: i64,
+    /// What it found on its disk.
+    pub recovery: Recovery,
 }
 
 impl From<ProposeError> for SubmitError {

@@ -65,6 +65,8 @@ fn registration() -> Registration {
         directories: vec![Uuid::from_u128(12)],
         statics: BTreeMap::new(),
         fenced: false,
+        previous_epoch: -1,
+        recovery: Recovery::Intact,
     }
 }
 

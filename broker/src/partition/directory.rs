@@ -26,7 +26,7 @@ use crate::runtime::WorkPool;
 /// Shared by the log threads of one data directory.
 pub(crate) struct Directory {
     /// This broker.
-    pub(super) me: BrokerId,
+    pub(crate) me: BrokerId,
     /// Where the partitions' directories are.
     pub(super) path: PathBuf,
     /// What all logs share.

@@ -40,10 +40,28 @@ pub(crate) enum Input {
     Flushed { flushes: Vec<(Slot, Flush)>, took: Duration },
     /// Other brokers came, went or changed.
     Brokers(Arc<Brokers>),
+    /// Say what opening logs has found; asked once, after the partitions were attached.
+    Findings { reply: oneshot::Sender<Findings> },
     /// Another thread saw the data directory fail.
     DirectoryFailed,
     /// Flush everything, write what makes the next start fast, end the thread.
     Stop,
+}
+
+/// What opening the logs of replicated partitions has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Logs whose last writes were cut off by a crash and are cut.
+    pub torn: usize,
+    /// Logs with damage below what they called durable.
+    pub damaged: usize,
+}
+
+impl Findings {
+    /// Both together.
+    pub fn and(self, other: Findings) -> Findings {
+        Findings { torn: self.torn + other.torn, damaged: self.damaged + other.damaged }
+    }
 }
 
 /// Something for one partition other than an append. A dropped reply answers [`PartitionError::Closed`].
@@ -58,14 +76,16 @@ pub(crate) enum Command {
     DeleteRecords { before: Option<Offset>, reply: oneshot::Sender<Result<Offset, PartitionError>> },
     /// List the producers.
     DescribeProducers { reply: oneshot::Sender<Result<Vec<ProducerDescription>, PartitionError>> },
+    /// Bytes below what is durable do not read back as they were written.
+    Damaged { why: Arc<str> },
     /// The leader, a follower or the controller has news.
     Replication(Box<Replication>),
     /// A compaction came back from the background pool.
     Compacted { result: Result<Compacted, CompactionError> },
     /// Answer when what is appended now is durable.
     Flush { reply: oneshot::Sender<Result<(), PartitionError>> },
-    /// Take the partition away; with its data, if `delete`.
-    Remove { delete: bool, reply: oneshot::Sender<Result<(), PartitionError>> },
+    /// Take the partition away, with its data.
+    Remove { reply: oneshot::Sender<Result<(), PartitionError>> },
 }
 
 /// The mailbox. Shared by the log thread and everybody who sends to it.

@@ -25,10 +25,11 @@ use super::PartitionHandle;
 use super::append::{Acks, Append};
 use super::directory::Directory;
 use super::error::{PartitionError, ProduceError};
-use super::inbox::{Command, Inbox, Input, Slot};
+use super::inbox::{Command, Findings, Inbox, Input, Slot};
 use super::writer::{AfterAppend, Brokers, LogState, PartitionWriter};
 
 mod compact;
+pub(crate) mod damage;
 mod flush;
 mod journal;
 mod remove;
@@ -68,6 +69,7 @@ pub(crate) struct LogThread {
     /// A full disk is not spoken of before this.
     disk_full_said_again: Duration,
     brokers: Arc<Brokers>,
+    findings: Findings,
 }
 
 impl LogThread {
@@ -92,6 +94,7 @@ impl LogThread {
             stopping: false,
             disk_full_said_again: Duration::ZERO,
             brokers,
+            findings: Findings::default(),
         }
     }
 
@@ -157,6 +160,8 @@ impl LogThread {
             Input::Attach(partitions) => self.attach(partitions, now),
             Input::Brokers(brokers) => self.brokers_changed(brokers, now),
             Input::Flushed { flushes, took } => self.flushed(flushes, took, now),
+            // The asker may have gone.
+            Input::Findings { reply } => drop(reply.send(self.findings)),
             Input::DirectoryFailed => self.fail_all(),
             Input::Stop => self.stopping = true,
         }
@@ -177,6 +182,9 @@ impl LogThread {
     fn take_role(&mut self, slot: Slot, now: Now) {
         if !self.writer(slot).is_some_and(|writer| writer.is_replicated()) {
             return;
+        }
+        if self.ensure_open(slot, now).is_err() {
+            self.fetch_again(slot, now);
         }
         // A log that cannot be opened says so itself; the partition stays without this replica.
         if self.ensure_open(slot, now).is_ok() {
@@ -265,6 +273,8 @@ impl LogThread {
                 if let Some(writer) = self.writer(slot) {
                     let was_replicated = writer.is_replicated();
                     writer.assign(image, &brokers, now);
+                    // Before anybody hears where it stands in a new epoch.
+                    self.fetch_again(slot, now);
                     self.publish(slot);
                     if was_replicated {
                         self.tell_place(slot, None);
@@ -272,6 +282,7 @@ impl LogThread {
                     self.take_role(slot, now);
                 }
             }
+            Command::Damaged { why } => self.damage_found(slot, &why),
             Command::Replication(news) => self.replication(slot, *news, now),
             Command::Configure(config) => self.configure(slot, config, now),
             Command::DeleteRecords { before, reply } => {
@@ -306,13 +317,16 @@ impl LogThread {
         let failure = self.directory.failure();
         let writer = self.writer(slot).ok_or(PartitionError::Closed)?;
         match opened {
-            Ok((log, is_new)) => {
+            Ok((log, recovery)) => {
+                let is_new = recovery == Recovery::Empty;
+                let is_torn = matches!(recovery, Recovery::Torn { .. }) && writer.is_replicated();
                 let first_mark = (is_new && mark.is_none()).then(|| log.mark(0));
                 let unflushed = writer.start(log, mark, config, &brokers, now);
                 if let (Some(why), Some(open)) = (&failure, writer.open_log()) {
                     open.fail(why);
                 }
                 self.directory.metrics.opened_logs.add(1);
+                self.findings.torn += usize::from(is_torn);
                 if let Some(first_mark) = first_mark {
                     self.journal.note_first(handle.id(), first_mark);
                 }
@@ -327,9 +341,8 @@ impl LogThread {
                 let why = error.to_string();
                 // Damage stays; whatever else the disk refused may pass, so the next use tries again.
                 if matches!(error, OpenError::Corrupt { .. }) {
-                    tracing::error!(partition = %handle.tp(), why, "the log is damaged and stays offline");
-                    writer.state = LogState::Offline(Arc::from(why.as_str()));
-                    self.directory.metrics.offline_logs.add(1);
+                    self.findings.damaged += usize::from(writer.is_replicated());
+                    self.damaged_at_opening(slot, &why);
                 } else {
                     tracing::warn!(partition = %handle.tp(), why, "the log cannot be opened");
                 }
@@ -338,8 +351,7 @@ impl LogThread {
         }
     }
 
-    /// The log, and whether it has nothing on disk.
-    fn open_log(&mut self, handle: &PartitionHandle, now: Now) -> Result<(Log, bool), OpenError> {
+    fn open_log(&mut self, handle: &PartitionHandle, now: Now) -> Result<(Log, Recovery), OpenError> {
         let dir = self.directory.path.join(handle.tp().to_string());
         let context = Arc::clone(&self.directory.log);
         let open = |mark| {
@@ -355,11 +367,10 @@ impl LogThread {
             }
             opened => opened,
         };
-        let (log, recovery) = opened?;
-        if let Recovery::Torn { truncated_to, truncated_bytes, .. } = recovery {
+        if let Ok((_, Recovery::Torn { truncated_to, truncated_bytes, .. })) = opened {
             tracing::warn!(partition = %handle.tp(), truncated_to, truncated_bytes, "a torn tail was cut");
         }
-        Ok((log, recovery == Recovery::Empty))
+        opened
     }
 
     fn configure(&mut self, slot: Slot, config: Arc<super::PartitionConfig>, now: Now) {

@@ -47,7 +47,9 @@ pub use append::{Acks, Append, AppendReply, AppendResult, AppendWait, Appended};
 pub use config::PartitionConfig;
 pub use directory::LogThreadMetrics;
 pub use error::{PartitionError, ProduceError};
+pub use inbox::Findings;
 use inbox::{Command, Inbox, Input, Slot};
+pub(crate) use log_thread::damage;
 pub(crate) use log_thread::replicate::{Replicated, Replication};
 use positions::{FollowerPosition, Positions};
 use subscription::Subscribers;
@@ -206,11 +208,16 @@ impl PartitionHandle {
         self.command(Command::Configure(Arc::clone(config)));
     }
 
-    /// Takes the partition away from its log thread, with its data if `delete`.
-    pub(crate) fn remove(&self, delete: bool) -> Removal {
+    /// Takes the partition away from its log thread, with its data.
+    pub(crate) fn remove(&self) -> Removal {
         let (reply, done) = oneshot::channel();
-        self.command(Command::Remove { delete, reply });
+        self.command(Command::Remove { reply });
         Removal { tp: self.tp().clone(), done }
+    }
+
+    /// Bytes below what is durable do not read back as they were written; whoever says so has looked twice.
+    pub(crate) fn report_damage(&self, why: Arc<str>) {
+        self.command(Command::Damaged { why });
     }
 
     /// News of replication, for the writer.

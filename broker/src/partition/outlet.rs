@@ -1,8 +1,8 @@
-//! [`Outlet`]: what the writers of a broker have to say to other brokers: where each follower stands, and which ISR each leader
-//! wants.
+//! [`Outlet`]: what the writers of a broker have to say to other brokers: where each follower stands, which ISR each leader
+//! wants, and which replicas are damaged.
 //!
 //! News of one partition replace older ones, so a slow reader costs no memory. Written by log threads; taken by the
-//! fetchers and the ISR proposer, which are woken once for all that has gathered.
+//! fetchers, the ISR proposer and the quarantine, which are woken once for all that has gathered.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,11 +49,12 @@ impl FollowerPlace {
     }
 }
 
-/// The two pigeonholes.
+/// The pigeonholes.
 #[derive(Debug, Default)]
 pub struct Outlet {
     places: Pigeonhole<FollowerPlace>,
     proposals: Pigeonhole<(PartitionHandle, IsrProposal)>,
+    damaged: Pigeonhole<PartitionHandle>,
 }
 
 impl Outlet {
@@ -72,6 +73,11 @@ impl Outlet {
         self.proposals.put(handle.id(), (handle, proposal), |_, _| {});
     }
 
+    /// A replica cannot vouch for what it holds.
+    pub(super) fn report_damage(&self, handle: PartitionHandle) {
+        self.damaged.put(handle.id(), handle, |_, _| {});
+    }
+
     /// The newest places, once there are any.
     pub async fn places(&self) -> BTreeMap<TopicIdPartition, FollowerPlace> {
         self.places.take().await
@@ -80,6 +86,16 @@ impl Outlet {
     /// The newest proposals, once there are any.
     pub async fn proposals(&self) -> BTreeMap<TopicIdPartition, (PartitionHandle, IsrProposal)> {
         self.proposals.take().await
+    }
+
+    /// Replicas that cannot vouch for what they hold, once there are any.
+    pub async fn damaged(&self) -> BTreeMap<TopicIdPartition, PartitionHandle> {
+        self.damaged.take().await
+    }
+
+    /// As [`Outlet::damaged`], those that are known by now.
+    pub fn damaged_now(&self) -> BTreeMap<TopicIdPartition, PartitionHandle> {
+        std::mem::take(&mut *self.damaged.lock())
     }
 }
 

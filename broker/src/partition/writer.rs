@@ -37,6 +37,8 @@ pub(super) struct PartitionWriter {
     pub(super) image: PartitionImage,
     pub(super) state: LogState,
     pub(super) flags: Flags,
+    /// The open log cannot be relied upon: it is dropped once nobody counts on it.
+    pub(super) doubted: Option<Doubt>,
     /// When the log thread visits this partition by itself.
     pub(super) due: Option<Duration>,
 }
@@ -54,13 +56,20 @@ pub(super) struct Flags {
     pub(super) unmarked: bool,
 }
 
+/// Damage in an open log.
+#[derive(Clone, Debug)]
+pub(super) struct Doubt {
+    /// The leader epoch in which it was found: in later ones nothing was said of this log.
+    pub(super) leader_epoch: LeaderEpoch,
+}
+
 /// The log, if it is open.
 pub(super) enum LogState {
     /// Not used since the start.
     Unopened,
     /// In use.
     Open(Box<OpenLog>),
-    /// Its bytes are damaged: it stays as it is and serves nobody.
+    /// Its bytes are damaged: it serves nobody, and stays as it is for as long as somebody counts on it.
     Offline(Arc<str>),
 }
 
@@ -105,7 +114,14 @@ pub(super) enum AfterAppend {
 
 impl PartitionWriter {
     pub(super) fn new(handle: PartitionHandle, image: PartitionImage) -> PartitionWriter {
-        PartitionWriter { handle, image, state: LogState::Unopened, flags: Flags::default(), due: None }
+        PartitionWriter {
+            handle,
+            image,
+            state: LogState::Unopened,
+            flags: Flags::default(),
+            doubted: None,
+            due: None,
+        }
     }
 
     /// The open log.
@@ -169,9 +185,10 @@ impl PartitionWriter {
             return None;
         }
         let handle = self.handle.clone();
+        let doubted = self.doubted.is_some();
         let open = self.open_log()?;
         let follower = open.follower.as_ref();
-        let failed = open.failed.is_some();
+        let failed = open.failed.is_some() || doubted;
         Some(FollowerPlace {
             handle,
             leader: follower.map(FollowerState::leader),

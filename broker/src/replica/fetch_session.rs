@@ -15,9 +15,10 @@ use tidemark_core::replication::replica::{ReplicaFetchState, check_leader_epoch}
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 use tidemark_storage::disk::read_exact_at;
-use tidemark_storage::log::{LogReader, Piece, Slice};
+use tidemark_storage::log::{LogReader, Piece, ReadError, Slice};
 
 use super::messages::{Found, ReplicaFetched, Wanted};
+use super::scrub::verify;
 use super::throttles::Throttles;
 use crate::partition::positions::FollowerPosition;
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
@@ -69,9 +70,33 @@ pub(crate) struct ColdRead {
 
 impl ColdRead {
     /// Reads them; may wait for the disk.
-    pub(crate) fn read(&self) -> Result<Records, ErrorCode> {
-        let slice = self.reader.read(self.from, self.end, self.room, true);
-        slice.map_err(|_| ErrorCode::OffsetOutOfRange).and_then(|slice| bytes_of(slice, self.from))
+    pub(crate) fn read(&self) -> Result<Records, Unread> {
+        let slice = self.reader.read(self.from, self.end, self.room, true).map_err(|error| match error {
+            ReadError::OffsetOutOfRange { .. } => Unread::Gone,
+            ReadError::Io(_) => Unread::NotNow,
+            error @ ReadError::Corrupt { .. } => Unread::Damaged(error.to_string()),
+        })?;
+        bytes_of(slice, self.from, &self.reader)
+    }
+}
+
+/// Why records cannot be given to a follower.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// They are not in the log any more.
+    Gone,
+    /// The disk did not give them.
+    NotNow,
+    /// They are not what was written: rot that followers would refuse.
+    Damaged(String),
+}
+
+impl Unread {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Unread::Gone => ErrorCode::OffsetOutOfRange,
+            Unread::NotNow | Unread::Damaged(_) => ErrorCode::KafkaStorageError,
+        }
     }
 }
 
@@ -195,7 +220,7 @@ impl FetchSession {
     }
 
     /// What was read from files.
-    pub(crate) fn give(&mut self, cold: &ColdRead, records: Result<Records, ErrorCode>, answer: &mut Answer) {
+    pub(crate) fn give(&mut self, cold: &ColdRead, records: Result<Records, Unread>, answer: &mut Answer) {
         if let Some(following) = self.wanted.get_mut(&cold.id) {
             let before = answer.bytes;
             following.found(records, cold.marks, answer);
@@ -239,7 +264,7 @@ impl Following {
             let Some(slice) = reader.read_tail(from, end, room, true) else {
                 return Look::Cold(ColdRead { id: wanted.id, reader, from, end, room, marks });
             };
-            self.found(bytes_of(slice, from), marks, answer);
+            self.found(bytes_of(slice, from, &reader), marks, answer);
         } else if self.told != Some(marks) {
             self.told = Some(marks);
             answer.records(&wanted, Vec::new(), None, marks);
@@ -247,28 +272,45 @@ impl Following {
         Look::Done
     }
 
-    fn found(&mut self, records: Result<Records, ErrorCode>, marks: (Offset, Offset), answer: &mut Answer) {
+    fn found(&mut self, records: Result<Records, Unread>, marks: (Offset, Offset), answer: &mut Answer) {
         self.answered = true;
         match records {
             Ok((records, range)) => {
                 self.told = Some(marks);
                 answer.records(&self.wanted, records, range, marks);
             }
-            Err(code) => answer.error(&self.wanted, code),
+            Err(unread) => {
+                let leader_epoch = self.wanted.position.leader_epoch;
+                let leads = |view: Arc<PartitionView>| view.is_leader && view.leader_epoch == leader_epoch;
+                // A leader's log is not cut, so what was read is what was written.
+                if let Unread::Damaged(why) = &unread
+                    && self.handle.view().is_some_and(leads)
+                {
+                    self.handle.report_damage(why.as_str().into());
+                }
+                answer.error(&self.wanted, unread.code());
+            }
         }
     }
 }
 
-fn bytes_of(slice: Slice, from: Offset) -> Result<Records, ErrorCode> {
+fn bytes_of(slice: Slice, from: Offset, reader: &LogReader) -> Result<Records, Unread> {
     let range = (!slice.pieces.is_empty()).then_some((from, slice.next_offset));
     let mut parts = Vec::with_capacity(slice.pieces.len() * 2);
+    let mut next = from;
     for piece in slice.pieces {
         match piece {
-            Piece::Memory(batch) => parts.extend(batch.parts()),
+            Piece::Memory(batch) => {
+                next = batch.next_offset();
+                parts.extend(batch.parts());
+            }
             Piece::File { file, position, len } => {
                 let mut bytes = vec![0; len];
-                read_exact_at(&*file, &mut bytes, position).map_err(|_| ErrorCode::KafkaStorageError)?;
-                parts.push(bytes.into());
+                read_exact_at(&*file, &mut bytes, position).map_err(|_| Unread::NotNow)?;
+                let bytes = bytes.into();
+                // The follower would refuse them and ask again for ever.
+                next = verify(&bytes, reader, next, true).map_err(Unread::Damaged)?;
+                parts.push(bytes);
             }
         }
     }

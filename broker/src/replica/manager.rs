@@ -3,6 +3,9 @@
 //! Its task is the only writer of the [`ReplicaMap`]; everybody reads the published one. It applies images in order of
 //! their version and tells [`ReplicaManager::wait_applied`] how far it is, so that a topic can be used as soon as its
 //! creation is answered. A directory is renamed away before a topic of the same name gets its place.
+//!
+//! It starts in two steps. The logs of partitions that have other replicas are opened first, while this broker is nobody's
+//! leader or follower ([`Opening`]): what recovery finds goes into the registration. Then roles are taken as the image says.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,12 +17,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::map::ReplicaMap;
+use super::quarantine;
 use super::reconcile::Reconciler;
 use super::start::{self, ReplicaOptions, StartError};
+use crate::controller::ControllerHandle;
 use crate::partition::directory::Directory;
 use crate::partition::inbox::Input;
 use crate::partition::outlet::Outlet;
-use crate::partition::{LogThreadMetrics, PartitionHandle};
+use crate::partition::{Findings, LogThreadMetrics, PartitionHandle};
 
 /// How stopping went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +47,22 @@ struct Running {
     threads: Vec<oneshot::Receiver<bool>>,
 }
 
-impl ReplicaManager {
-    /// Starts the log threads, applies the present image, and follows `images` in a task of the current tokio runtime.
-    /// Returns with the partitions of the present image in the map; their logs are opened later.
-    pub fn start(
+/// A replica manager without roles yet.
+pub struct Opening {
+    manager: ReplicaManager,
+    reconciler: Reconciler,
+    images: watch::Receiver<Arc<ClusterImage>>,
+    on_disk: start::OnDisk,
+    lost_journals: bool,
+}
+
+impl Opening {
+    /// Starts the log threads, which open the logs of replicated partitions.
+    pub fn begin(
         options: ReplicaOptions,
-        mut images: watch::Receiver<Arc<ClusterImage>>,
-    ) -> Result<Arc<ReplicaManager>, StartError> {
-        let image = Arc::clone(&images.borrow_and_update());
+        images: watch::Receiver<Arc<ClusterImage>>,
+    ) -> Result<Opening, StartError> {
+        let image = Arc::clone(&images.borrow());
         let started = start::start(&options, &image)?;
         let map = Arc::new(ArcSwap::from_pointee(ReplicaMap::default()));
         let (tell_applied, applied) = watch::channel(0);
@@ -60,19 +73,52 @@ impl ReplicaManager {
             Arc::clone(&map),
             tell_applied,
         );
-        let removed = reconciler.apply(image);
-        assert!(removed.is_empty(), "there was nothing before the first image");
-        let sweep = tokio::spawn(start::sweep(map.load_full(), started.on_disk));
-        let follow = tokio::spawn(follow(reconciler, images));
-        let running = Running { tasks: vec![follow, sweep], threads: started.threads };
-        Ok(Arc::new(ReplicaManager {
-            map,
-            applied,
-            directory: started.directory,
-            running: Mutex::new(Some(running)),
-        }))
+        reconciler.open(&image);
+        let running = Running { tasks: Vec::new(), threads: started.threads };
+        let running = Mutex::new(Some(running));
+        let manager = ReplicaManager { map, applied, directory: started.directory, running };
+        let (on_disk, lost_journals) = (started.on_disk, started.lost_journals);
+        Ok(Opening { manager, reconciler, images, on_disk, lost_journals })
     }
 
+    /// What the logs of replicated partitions turned out to be, once all are open.
+    pub async fn findings(&self) -> Findings {
+        let mut all = Findings::default();
+        for inbox in self.manager.directory.inboxes() {
+            let (reply, found) = oneshot::channel();
+            inbox.send(Input::Findings { reply });
+            // A thread that has panicked has failed the directory, which is noticed elsewhere.
+            all = all.and(found.await.unwrap_or_default());
+        }
+        all
+    }
+
+    /// There were logs, but nothing that says how far they were durable: they prove nothing.
+    pub fn has_lost_journals(&self) -> bool {
+        self.lost_journals
+    }
+
+    /// Has the controller count on damaged replicas no more.
+    pub async fn quarantine(&self, controller: &ControllerHandle) {
+        let directory = &self.manager.directory;
+        quarantine::report(directory.outlet().damaged_now(), controller, directory.me).await;
+    }
+
+    /// Leads and follows as the newest image says, and follows the images in a task of the current tokio runtime. Returns
+    /// with the partitions of that image in the map; the other logs are opened later.
+    pub async fn take_roles(self) -> Arc<ReplicaManager> {
+        let Opening { mut manager, mut reconciler, mut images, on_disk, .. } = self;
+        let image = Arc::clone(&images.borrow_and_update());
+        reconciler.follow(image).await;
+        let sweep = tokio::spawn(start::sweep(manager.map.load_full(), on_disk));
+        let follow = tokio::spawn(follow(reconciler, images));
+        let running = manager.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        running.as_mut().expect("it was not shut down").tasks = vec![follow, sweep];
+        Arc::new(manager)
+    }
+}
+
+impl ReplicaManager {
     /// The partitions as of now. Take it once per request.
     pub fn map(&self) -> Arc<ReplicaMap> {
         self.map.load_full()

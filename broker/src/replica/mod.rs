@@ -5,6 +5,8 @@ pub mod isr_proposer;
 pub mod manager;
 pub mod map;
 pub mod messages;
+pub mod quarantine;
+pub mod scrub;
 pub mod serving;
 pub mod stepped;
 pub mod throttles;
@@ -14,6 +16,6 @@ pub(crate) mod followees;
 mod reconcile;
 mod start;
 
-pub use manager::{ReplicaManager, ShutdownReport};
+pub use manager::{Opening, ReplicaManager, ShutdownReport};
 pub use map::{ReplicaMap, TopicReplicas};
 pub use start::{ReplicaOptions, StartError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tidemark_core::metadata::{
-    BrokerConfigs, ClusterDelta, ClusterImage, PartitionImage, TopicSettings, delta,
+    BrokerConfigs, ClusterDelta, ClusterImage, PartitionImage, TopicImage, TopicSettings, delta,
 };
 use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
@@ -46,12 +46,12 @@ impl Reconciler {
         self.start(&delta, image);
     }
 
-    /// Applies an image whose difference removes nothing, or returns what still goes.
-    pub(super) fn apply(&mut self, image: Arc<ClusterImage>) -> Vec<Removal> {
+    /// Opens the replicas of an image that has partitions with others: nobody leads them yet. The first of all images.
+    pub(super) fn open(&mut self, image: &ClusterImage) {
+        let image = Arc::new(without_leaders(image));
         let delta = delta(&self.image, &image, self.me);
-        let removals = self.stop(&delta);
+        assert!(delta.stop.is_empty(), "there was nothing before the first image");
         self.start(&delta, image);
-        removals
     }
 
     fn stop(&mut self, delta: &ClusterDelta) -> Vec<Removal> {
@@ -59,14 +59,10 @@ impl Reconciler {
             return Vec::new();
         }
         let mut map = ReplicaMap::clone(&self.map.load());
-        let removed: Vec<_> = delta
-            .stop
-            .iter()
-            .filter_map(|stopped| map.remove(stopped.id).map(|handle| (handle, stopped.deleted)))
-            .collect();
+        let removed: Vec<_> = delta.stop.iter().filter_map(|stopped| map.remove(stopped.id)).collect();
         // Nobody finds them any more before they refuse.
         self.map.store(Arc::new(map));
-        removed.into_iter().map(|(handle, delete)| handle.remove(delete)).collect()
+        removed.iter().map(PartitionHandle::remove).collect()
     }
 
     fn start(&mut self, delta: &ClusterDelta, image: Arc<ClusterImage>) {
@@ -130,6 +126,27 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// The image with replicated partitions only, none of which has a leader, before all others: its version is 0.
+fn without_leaders(image: &ClusterImage) -> ClusterImage {
+    let mut masked = image.clone();
+    masked.version = 0;
+    for (id, topic) in &image.topics {
+        if topic.partitions.iter().all(|partition| partition.replicas.len() < 2) {
+            masked.topics.remove(id);
+            continue;
+        }
+        let mut topic = TopicImage::clone(topic);
+        for partition in &mut topic.partitions {
+            partition.leader = -1;
+            if partition.replicas.len() < 2 {
+                partition.replicas = Arc::from([]);
+            }
+        }
+        masked.topics.insert(*id, Arc::new(topic));
+    }
+    masked
 }
 
 /// Settings already worked out for one image; topics without overrides share one value.

@@ -62,7 +62,7 @@ pub enum StartError {
 }
 
 /// Names of the partitions' directories that exist at the start.
-type OnDisk = BTreeSet<String>;
+pub(super) type OnDisk = BTreeSet<String>;
 
 /// Log threads that run.
 pub(super) struct Started {
@@ -70,6 +70,8 @@ pub(super) struct Started {
     /// Each says when it ends whether it ended well.
     pub(super) threads: Vec<oneshot::Receiver<bool>>,
     pub(super) on_disk: OnDisk,
+    /// There are logs, but there was no journal.
+    pub(super) lost_journals: bool,
 }
 
 /// Log threads that do not run yet.
@@ -77,6 +79,8 @@ pub(super) struct Prepared {
     pub(super) directory: Arc<Directory>,
     pub(super) threads: Vec<LogThread>,
     pub(super) on_disk: OnDisk,
+    /// There are logs, but there was no journal.
+    pub(super) lost_journals: bool,
 }
 
 /// Reads the journals and looks through the directory.
@@ -89,6 +93,7 @@ pub(super) fn prepare(options: &ReplicaOptions, image: &ClusterImage) -> Result<
             disk.sync_dir(parent).map_err(io_error("sync", parent))?;
         }
     }
+    let had_journals = disk.exists(&dir.join(JOURNAL_DIR));
     let journals = open_journals(options, image)?;
     let inboxes: Vec<_> = journals.iter().map(|_| Arc::new(Inbox::default())).collect();
     let pools = (options.runtimes.sync.clone(), options.runtimes.background.clone());
@@ -104,12 +109,13 @@ pub(super) fn prepare(options: &ReplicaOptions, image: &ClusterImage) -> Result<
     let inbox = |index: usize| Arc::clone(&directory.inboxes()[index]);
     let thread = |(index, journal)| LogThread::new(Arc::clone(&directory), inbox(index), journal);
     let threads = journals.into_iter().enumerate().map(thread).collect();
-    Ok(Prepared { directory, threads, on_disk })
+    let lost_journals = !had_journals && !on_disk.is_empty();
+    Ok(Prepared { directory, threads, on_disk, lost_journals })
 }
 
 /// Prepares the threads and starts them.
 pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<Started, StartError> {
-    let Prepared { directory, threads: prepared, on_disk } = prepare(options, image)?;
+    let Prepared { directory, threads: prepared, on_disk, lost_journals } = prepare(options, image)?;
     let mut threads = Vec::with_capacity(prepared.len());
     for (index, thread) in prepared.into_iter().enumerate() {
         let inbox = Arc::clone(&directory.inboxes()[index]);
@@ -124,7 +130,7 @@ pub(super) fn start(options: &ReplicaOptions, image: &ClusterImage) -> Result<St
         spawn_thread(format!("log-{index}"), body).map_err(io_error("start a thread for", &options.dir))?;
         threads.push(end);
     }
-    Ok(Started { directory, threads, on_disk })
+    Ok(Started { directory, threads, on_disk, lost_journals })
 }
 
 /// Answers everybody when a log thread panics: a silent thread would let producers wait for ever.
@@ -162,7 +168,10 @@ fn open_journals(options: &ReplicaOptions, image: &ClusterImage) -> Result<Vec<J
         journals.push(journal);
         held.push(marks);
     }
-    found.retain(|id, _| image.partition_by_id(id).is_some());
+    let is_held = |id: &TopicIdPartition| {
+        image.partition_by_id(id).is_some_and(|partition| partition.has_replica(options.me))
+    };
+    found.retain(|id, _| is_held(id));
     for (id, mark) in &found {
         journals[thread_of(*id, threads)].note(*id, *mark);
     }
@@ -198,7 +207,10 @@ fn journal_index(name: &str) -> Option<usize> {
     name.strip_prefix("marks-")?.split_once('.')?.0.parse().ok()
 }
 
-/// Sorts the directory's entries: partitions of the image, leftovers of deletions, and directories nobody knows.
+/// Sorts the directory's entries: replicas that the image gives this broker, leftovers of deletions, and directories of what
+/// was deleted or moved to other brokers meanwhile. The image is as new as this start: the controller of this node comes up
+/// first, and waits until it has everything that was ever answered. A directory of an earlier topic with the name of one of
+/// today's is found out when it is opened: it is not this topic's, and the journal knows nothing of it.
 fn look_through(
     directory: &Directory,
     disk: &dyn Disk,
@@ -212,18 +224,17 @@ fn look_through(
             continue;
         }
         let Some(tp) = partition_of(&name) else { continue };
-        if image.partition(&tp).is_some() {
+        if image.partition(&tp).is_some_and(|partition| partition.has_replica(directory.me)) {
             on_disk.insert(name);
             continue;
         }
-        // The topic was deleted while the broker was down or dying. Metadata without any topic are suspicious, so then
-        // the data is only put aside.
+        // Metadata without any topic are suspicious, so then the data is only put aside.
         if image.topics.is_empty() {
             let aside = dir.join(format!("{name}{STRAY_SUFFIX}"));
             tracing::warn!(%name, "a partition that the metadata do not know is put aside");
             disk.rename(&dir.join(&name), &aside).map_err(io_error("rename", &aside))?;
         } else {
-            tracing::info!(%name, "a partition of a deleted topic is removed");
+            tracing::info!(%name, "a partition that was deleted or moved to other brokers is removed");
             remove_later(directory, dir.join(&name));
         }
     }

@@ -126,14 +126,15 @@ impl SteppedReplicas {
             Arc::clone(&map),
             tell_applied,
         );
-        let removed = reconciler.apply(Arc::clone(&image));
-        assert!(removed.is_empty(), "there was nothing before the first image");
+        let sync = options.runtimes.sync;
+        let mut threads = threads;
+        until_ready(reconciler.follow(Arc::clone(&image)), &mut threads, &sync);
         Ok(SteppedReplicas {
             me: options.me,
             clock: options.clock,
             directory,
             threads,
-            sync: options.runtimes.sync,
+            sync,
             map,
             reconciler,
             image,

@@ -11,7 +11,7 @@ use super::image::{ClusterImage, ConfigResource, PartitionImage, TopicImage};
 /// The difference between two images as one broker sees it. Costs what changed, not what exists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterDelta {
-    /// Replicas that this broker holds no longer; `deleted` tells whether the whole topic went.
+    /// Replicas that this broker holds no longer: the topic went, or the replica went to other brokers. The data goes too.
     pub stop: Vec<StoppedReplica>,
     /// Replicas of this broker that are new, or whose partition changed (leader, epochs, ISR).
     pub start: Vec<AssignedReplica>,
@@ -32,8 +32,6 @@ pub struct StoppedReplica {
     pub id: TopicIdPartition,
     /// Name.
     pub tp: TopicPartition,
-    /// The topic was deleted: the data goes too.
-    pub deleted: bool,
 }
 
 /// A replica to run, and what the partition now is.
@@ -96,7 +94,7 @@ impl ClusterDelta {
             let id = TopicIdPartition { topic_id: topic.id, partition: index };
             let tp = TopicPartition::new(Arc::clone(&topic.name), index);
             match (held(old), held(new)) {
-                (Some(_), None) => self.stop.push(StoppedReplica { id, tp, deleted: new.is_none() }),
+                (Some(_), None) => self.stop.push(StoppedReplica { id, tp }),
                 (None, Some(partition)) => {
                     self.start.push(AssignedReplica { id, tp, partition, new: true });
                 }

@@ -6,7 +6,7 @@
 //!     │ 1. a reassignment completes when all added replicas are in sync (KIP-455)
 //!     │ 2. ELR: who left the ISR while it is too small to commit anything (KIP-966)
 //!     │ 3. leader: from the ISR; from the ELR if the ISR is empty; unclean only where allowed; or none
-//!     ▼ 4. epochs: the partition's with every change, the leader's with every leader and every removed replica
+//!     ▼ 4. epochs: the partition's with every change, the leader's with every leader, every removed replica, and when asked for
 //! ```
 //! What always holds of the result: ISR and ELR are replicas and disjoint; an ISR of the effective min ISR leaves no ELR;
 //! the leader is in the ISR and usable, or −1. A last known leader is remembered, but never elected without being asked
@@ -29,6 +29,7 @@ pub struct PartitionChange<'a> {
     forgotten: Option<BrokerId>,
     prefers_first: bool,
     allows_unclean: bool,
+    begins_epoch: bool,
 }
 
 impl<'a> PartitionChange<'a> {
@@ -41,6 +42,7 @@ impl<'a> PartitionChange<'a> {
             next: current.clone(),
             forgotten: None,
             prefers_first: false,
+            begins_epoch: false,
             allows_unclean: rules.allows_unclean,
         }
     }
@@ -73,6 +75,12 @@ impl<'a> PartitionChange<'a> {
         self.out_of_sync(broker)
     }
 
+    /// Asks for a new leader epoch, also of the same leader: what it was told in the old one counts no more.
+    pub fn beginning_epoch(mut self) -> Self {
+        self.begins_epoch = true;
+        self
+    }
+
     /// Asks for these replicas, those to be removed included, on the way from some to others.
     pub fn replicas(mut self, replicas: BrokerIds, adding: BrokerIds, removing: BrokerIds) -> Self {
         (self.next.replicas, self.next.adding, self.next.removing) = (replicas, adding, removing);
@@ -101,11 +109,12 @@ impl<'a> PartitionChange<'a> {
         }
         self.remember_leader();
         self.keep_what_is_equal();
-        if self.next == *self.current {
+        if self.next == *self.current && !(self.begins_epoch && self.next.leader >= 0) {
             return None;
         }
         let loses_replica = self.current.replicas.iter().any(|id| !self.next.replicas.contains(id));
-        if self.next.leader != self.current.leader || loses_replica {
+        let has_other_leader = self.next.leader != self.current.leader;
+        if has_other_leader || loses_replica || self.begins_epoch && self.next.leader >= 0 {
             self.next.leader_epoch += 1;
         }
         self.next.partition_epoch += 1;

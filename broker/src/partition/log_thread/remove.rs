@@ -50,9 +50,9 @@ impl LogThread {
             self.leaving.push((slot, command));
             return;
         }
-        let Command::Remove { delete, reply } = command else { return };
+        let Command::Remove { reply } = command else { return };
         let Some(writer) = self.writers.get_mut(slot as usize).and_then(Option::take) else { return };
-        let result = self.take_away(slot, *writer, delete, now);
+        let result = self.take_away(slot, *writer, now);
         // The asker may have gone; the partition is gone too.
         let _ = reply.send(result.map_err(|error| PartitionError::Storage(error.to_string())));
     }
@@ -64,13 +64,7 @@ impl LogThread {
         }
     }
 
-    fn take_away(
-        &mut self,
-        slot: Slot,
-        mut writer: PartitionWriter,
-        delete: bool,
-        now: Now,
-    ) -> io::Result<()> {
+    fn take_away(&mut self, slot: Slot, mut writer: PartitionWriter, now: Now) -> io::Result<()> {
         writer.close(&ProduceError::Closed);
         if writer.is_replicated() {
             self.directory.outlet.tell_place(FollowerPlace::gone(writer.handle.clone()));
@@ -79,9 +73,6 @@ impl LogThread {
             self.due.remove(&(due, slot));
         }
         let (handle, dir) = (writer.handle.clone(), self.directory.path.join(writer.handle.tp().to_string()));
-        if !delete {
-            return Ok(());
-        }
         self.journal.forget(handle.id(), now.mono);
         let delay =
             Duration::from_millis(u64::try_from(handle.config().log.file_delete_delay_ms).unwrap_or(0));

@@ -153,7 +153,7 @@ impl LogThread {
     }
 
     /// Cuts a log. The journal takes back its claims first: a crash in between would otherwise look like lost data.
-    fn cut(&mut self, slot: Slot, cut: Cut, now: Now) -> Option<ErrorCode> {
+    pub(super) fn cut(&mut self, slot: Slot, cut: Cut, now: Now) -> Option<ErrorCode> {
         // What waits to be noted must not be this partition's old mark.
         self.note_unmarked();
         let writer = self.writer(slot)?;
@@ -207,7 +207,7 @@ impl LogThread {
 
 /// How a log is cut.
 #[derive(Clone, Copy, Debug)]
-enum Cut {
+pub(super) enum Cut {
     /// At or after this offset.
     To(Offset),
     /// Whole; it goes on from this offset.

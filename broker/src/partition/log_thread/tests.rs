@@ -301,7 +301,7 @@ fn a_deleted_partition_answers_closed_and_its_files_go_after_the_delay() {
     let mut rig = Rig::new();
     let handle = rig.partition(0, &[("file.delete.delay.ms", "1000")]);
     rig.append(&handle, Acks::All, "x").unwrap();
-    let removal = handle.remove(true);
+    let removal = handle.remove();
     rig.settle();
     assert!(now_or_never(removal.done()).is_some());
     assert!(handle.view().is_none());
@@ -321,7 +321,7 @@ fn a_new_topic_of_the_same_name_starts_empty() {
     let mut rig = Rig::new();
     let old = rig.partition(0, &[]);
     rig.append(&old, Acks::All, "old").unwrap();
-    let _ = old.remove(true);
+    let _ = old.remove();
     rig.settle();
     let new = rig.partition_of(2, 0, &[]);
     assert_eq!(rig.append(&new, Acks::All, "new").unwrap().base_offset, 0);

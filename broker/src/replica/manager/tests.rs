@@ -25,11 +25,11 @@ struct Node {
 }
 
 impl Node {
-    fn start(disk: SimDisk, image: ClusterImage) -> Node {
-        Node::start_with(disk, image, 2)
+    async fn start(disk: SimDisk, image: ClusterImage) -> Node {
+        Node::start_with(disk, image, 2).await
     }
 
-    fn start_with(disk: SimDisk, image: ClusterImage, log_threads: usize) -> Node {
+    async fn start_with(disk: SimDisk, image: ClusterImage, log_threads: usize) -> Node {
         let tail = Arc::new(TailBudget::new(1 << 20));
         let log = LogContext::new(
             Arc::new(disk.clone()),
@@ -48,7 +48,7 @@ impl Node {
             configs: BrokerConfigs::default(),
         };
         let (images, watch) = watch::channel(Arc::new(image));
-        let manager = ReplicaManager::start(options, watch).unwrap();
+        let manager = Opening::begin(options, watch).unwrap().take_roles().await;
         Node { disk, log, images, manager }
     }
 
@@ -84,9 +84,18 @@ fn image(version: u64, topics: &[(u128, &str, usize)]) -> ClusterImage {
     image
 }
 
+/// The image after a partition went to another broker.
+fn moved(mut image: ClusterImage, topic: &str, index: usize) -> ClusterImage {
+    let id = image.topic_ids[topic];
+    let mut topic = TopicImage::clone(&image.topics[&id]);
+    topic.partitions[index] = PartitionImage::new(&[ME + 1], &[ME + 1]);
+    image.topics.insert(id, Arc::new(topic));
+    image
+}
+
 #[tokio::test]
 async fn a_topic_can_be_used_as_soon_as_its_version_is_applied() {
-    let node = Node::start(SimDisk::new(1), image(1, &[]));
+    let node = Node::start(SimDisk::new(1), image(1, &[])).await;
     assert!(node.manager.partition("a", 0).is_none());
     node.apply(image(2, &[(1, "a", 2)])).await;
     assert_eq!(node.append("a", 1, "x").await, 0);
@@ -98,7 +107,7 @@ async fn a_topic_can_be_used_as_soon_as_its_version_is_applied() {
 
 #[tokio::test]
 async fn a_topic_created_again_in_the_same_image_starts_empty() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 4)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 4)])).await;
     let old = node.partition("a", 0);
     for index in 0..4 {
         node.append("a", index, "old").await;
@@ -115,12 +124,12 @@ async fn a_topic_created_again_in_the_same_image_starts_empty() {
 #[tokio::test]
 async fn a_thousand_partitions_start_without_opening_a_log() {
     let all = [(1, "a", 600), (2, "b", 400)];
-    let node = Node::start(SimDisk::new(1), image(1, &all));
+    let node = Node::start(SimDisk::new(1), image(1, &all)).await;
     assert_eq!(node.manager.map().partitions().count(), 1000);
     assert_eq!(node.append("a", 599, "x").await, 0);
     assert_eq!(node.append("b", 0, "x").await, 0);
     assert!(node.manager.shutdown(PATIENCE).await.clean);
-    let node = Node::start(node.disk.crash(), image(1, &all));
+    let node = Node::start(node.disk.crash(), image(1, &all)).await;
     assert!(node.partition("a", 0).view().is_none(), "what is not on disk is opened on first use only");
     assert_eq!(node.read("a", 599).await, ["x"]);
     assert_eq!(node.read("a", 0).await, [""; 0]);
@@ -136,7 +145,7 @@ async fn marks_survive_another_number_of_log_threads() {
     let all = [(1, "a", 20)];
     let mut disk = SimDisk::new(1);
     for (round, threads) in [1, 4, 2, 3].into_iter().enumerate() {
-        let node = Node::start_with(disk.clone(), image(1, &all), threads);
+        let node = Node::start_with(disk.clone(), image(1, &all), threads).await;
         for index in 0..20 {
             assert_eq!(node.append("a", index, "x").await, i64::try_from(round).unwrap());
         }
@@ -148,7 +157,7 @@ async fn marks_survive_another_number_of_log_threads() {
 
 #[tokio::test]
 async fn acked_records_survive_a_power_loss_of_a_busy_node() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 8)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 8)])).await;
     let mut acked = [0; 8];
     for round in 0..10 {
         let mut waits = Vec::new();
@@ -165,7 +174,7 @@ async fn acked_records_survive_a_power_loss_of_a_busy_node() {
             *acked += wait.into_results().into_iter().flatten().filter(Result::is_ok).count();
         }
     }
-    let node = Node::start(node.disk.crash(), image(1, &[(1, "a", 8)]));
+    let node = Node::start(node.disk.crash(), image(1, &[(1, "a", 8)])).await;
     for (index, acked) in acked.iter().enumerate() {
         assert_eq!(node.read("a", i32::try_from(index).unwrap()).await.len(), *acked);
     }
@@ -173,7 +182,7 @@ async fn acked_records_survive_a_power_loss_of_a_busy_node() {
 
 #[tokio::test]
 async fn a_shutdown_answers_what_comes_late() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 1)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 1)])).await;
     node.append("a", 0, "x").await;
     let handle = node.partition("a", 0);
     assert!(node.manager.shutdown(PATIENCE).await.clean);
@@ -184,7 +193,7 @@ async fn a_shutdown_answers_what_comes_late() {
 
 #[tokio::test]
 async fn a_failed_directory_is_told_and_is_not_clean() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 8)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 8)])).await;
     for index in 0..8 {
         node.append("a", index, "x").await;
     }
@@ -204,7 +213,7 @@ async fn a_failed_directory_is_told_and_is_not_clean() {
 
 #[tokio::test]
 async fn a_changed_setting_reaches_the_partitions_of_its_topic_only() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 2), (2, "b", 1)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 2), (2, "b", 1)])).await;
     let mut changed = image(2, &[(1, "a", 2), (2, "b", 1)]);
     let overrides = [("max.message.bytes".to_owned(), "1234".to_owned())].into();
     changed.configs.insert(ConfigResource::Topic("a".to_owned()), Arc::new(overrides));
@@ -217,18 +226,47 @@ async fn a_changed_setting_reaches_the_partitions_of_its_topic_only() {
 }
 
 #[tokio::test]
+async fn a_replica_that_went_to_other_brokers_leaves_no_files() {
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 2)])).await;
+    node.append("a", 0, "x").await;
+    node.append("a", 1, "y").await;
+    node.apply(moved(image(2, &[(1, "a", 2)]), "a", 0)).await;
+    assert!(node.manager.partition("a", 0).is_none());
+    assert!(!node.disk.exists(Path::new("/data/a-0")), "it is renamed before the image counts as applied");
+    assert_eq!(node.read("a", 1).await, ["y"], "the topic's other partition stays");
+    node.apply(image(3, &[(1, "a", 2)])).await;
+    assert_eq!(node.read("a", 0).await, [""; 0], "when it comes back it starts anew");
+}
+
+#[tokio::test]
+async fn what_moved_away_while_the_node_was_down_is_removed_at_its_start() {
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "a", 2)])).await;
+    node.append("a", 0, "x").await;
+    node.append("a", 1, "y").await;
+    assert!(node.manager.shutdown(PATIENCE).await.clean);
+    let node = Node::start(node.disk.crash(), moved(image(2, &[(1, "a", 2)]), "a", 0)).await;
+    while node.disk.exists(Path::new("/data/a-0")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(node.read("a", 1).await, ["y"]);
+    assert!(node.manager.shutdown(PATIENCE).await.clean);
+    let node = Node::start(node.disk.crash(), image(3, &[(1, "a", 2)])).await;
+    assert_eq!(node.append("a", 0, "z").await, 0, "no mark of the old replica is left");
+}
+
+#[tokio::test]
 async fn leftovers_of_deleted_topics_are_removed_at_the_start() {
-    let node = Node::start(SimDisk::new(1), image(1, &[(1, "gone", 1), (2, "kept", 1)]));
+    let node = Node::start(SimDisk::new(1), image(1, &[(1, "gone", 1), (2, "kept", 1)])).await;
     node.append("gone", 0, "x").await;
     node.append("kept", 0, "x").await;
     assert!(node.manager.shutdown(PATIENCE).await.clean);
-    let node = Node::start(node.disk.crash(), image(2, &[(2, "kept", 1)]));
+    let node = Node::start(node.disk.crash(), image(2, &[(2, "kept", 1)])).await;
     while node.disk.exists(Path::new("/data/gone-0")) {
         tokio::task::yield_now().await;
     }
     assert_eq!(node.read("kept", 0).await, ["x"]);
     assert!(node.manager.shutdown(PATIENCE).await.clean);
     // Metadata without any topic may themselves be what is missing.
-    let node = Node::start(node.disk.crash(), image(3, &[]));
+    let node = Node::start(node.disk.crash(), image(3, &[])).await;
     assert!(node.disk.exists(Path::new("/data/kept-0-stray")));
 }

@@ -64,6 +64,8 @@ pub(super) fn unregister(draft: &mut Draft, id: BrokerId) -> Result<(), Failure>
     Ok(())
 }
 
+/// In a new leader epoch: the leader may have been told by the damaged replica that it has caught up, and would let it in again
+/// before it is dropped.
 pub(super) fn quarantine(
     draft: &mut Draft,
     id: BrokerId,
@@ -76,8 +78,8 @@ pub(super) fn quarantine(
         let Some(topic) = draft.image.topic_by_id(tp.topic_id) else { continue };
         let Some(partition) = topic.partition(tp.partition).cloned() else { continue };
         let rules = defaults.with_overrides_of(&draft.image, &topic.name);
-        let change = PartitionChange::new(&draft.image, &partition, rules).forgetting(id).build();
-        if let Some(changed) = change {
+        let change = PartitionChange::new(&draft.image, &partition, rules).forgetting(id).beginning_epoch();
+        if let Some(changed) = change.build().filter(|_| partition.has_replica(id)) {
             draft.change(tp.topic_id, tp.partition, changed);
         }
     }

@@ -174,3 +174,17 @@ fn topics_are_made_grown_and_deleted_while_brokers_are_down() {
     run(&mut world.image, &create(vec![orphan]));
     assert!(world.image.topic("u").is_none(), "nobody could lead it");
 }
+
+#[test]
+fn who_is_damaged_has_to_be_heard_of_in_a_new_leader_epoch() {
+    let mut world = World::configured(3, &[1, 2, 3], &[]);
+    let epoch = world.t().leader_epoch;
+    world.quarantine(3);
+    world.expect(1, &[1, 2], &[]);
+    assert_eq!(world.t().leader_epoch, epoch + 1);
+    world.quarantine(3);
+    assert_eq!(world.t().leader_epoch, epoch + 2, "it may have said that it has caught up");
+    world.quarantine(1);
+    world.expect(2, &[2], &[]);
+    assert_eq!(world.t().leader_epoch, epoch + 3);
+}
