@@ -4,6 +4,7 @@
 //! need no sleeps. A `Clock` is cheap to clone; all clones show the same time.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,7 @@ pub struct Clock {
 #[derive(Clone)]
 enum Source {
     System { start: Instant },
+    Skewed { start: Instant, by_ms: Arc<AtomicI64> },
     Manual(Arc<Mutex<Now>>),
 }
 
@@ -26,6 +28,13 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this file owns the clocks")]
     pub fn system() -> Clock {
         Clock { source: Source::System { start: Instant::now() } }
+    }
+
+    /// The machine's clocks, with a wall clock that is wrong by so many milliseconds at any time; for tests of brokers whose
+    /// clocks do not agree.
+    #[allow(clippy::disallowed_methods, reason = "this file owns the clocks")]
+    pub fn skewed(by_ms: Arc<AtomicI64>) -> Clock {
+        Clock { source: Source::Skewed { start: Instant::now(), by_ms } }
     }
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it.
@@ -38,6 +47,10 @@ impl Clock {
     pub fn now(&self) -> Now {
         match &self.source {
             Source::System { start } => Now { mono: start.elapsed(), wall_ms: wall_ms(SystemTime::now()) },
+            Source::Skewed { start, by_ms } => {
+                let wall_ms = wall_ms(SystemTime::now()).saturating_add(by_ms.load(Ordering::Relaxed));
+                Now { mono: start.elapsed(), wall_ms }
+            }
             Source::Manual(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
@@ -63,6 +76,7 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.source {
             Source::System { .. } => "system",
+            Source::Skewed { .. } => "skewed",
             Source::Manual(_) => "manual",
         };
         f.debug_struct("Clock").field("kind", &kind).field("now", &self.now()).finish()

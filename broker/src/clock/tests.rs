@@ -19,3 +19,14 @@ fn system_clock_never_goes_back() {
     assert!(second.mono >= first.mono);
     assert!(first.wall_ms > 1_600_000_000_000, "the wall clock reads {}", first.wall_ms);
 }
+
+#[test]
+fn a_skewed_clock_is_wrong_by_what_it_is_told_in_its_wall_time_only() {
+    let by_ms = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(-3_600_000));
+    let (skewed, right) = (Clock::skewed(by_ms.clone()), Clock::system());
+    let apart = |clock: &Clock| clock.now().wall_ms - right.now().wall_ms;
+    assert!(apart(&skewed) < -3_000_000);
+    by_ms.store(3_600_000, std::sync::atomic::Ordering::Relaxed);
+    assert!(apart(&skewed) > 3_000_000);
+    assert!(skewed.now().mono < Duration::from_secs(3_000));
+}

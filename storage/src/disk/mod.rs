@@ -11,9 +11,13 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+pub mod faulty;
+pub mod lossy;
 pub mod os;
 pub mod sim;
 
+pub use faulty::{Ailment, FaultyDisk};
+pub use lossy::LossyDisk;
 pub use os::OsDisk;
 pub use sim::SimDisk;
 

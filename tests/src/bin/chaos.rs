@@ -1,9 +1,11 @@
 //! Three brokers as processes behind proxies, real clients, faults from a seed, and a check of all that clients saw.
 //!
 //! `cargo build --release && cargo run --release -p tidemark-tests --bin chaos -- --minutes 30 --seed N [--faults kill,pause,…]
-//! [--rate RECORDS_A_SECOND] [--dir DIR] [--binary PATH] [--port FIRST]`
+//! [--churn no] [--rate RECORDS_A_SECOND] [--client NAME=COMMAND] [--dir DIR] [--binary PATH] [--port FIRST]`
+//!
+//! Disks and clocks go wrong only in a test build: `cargo build --release -p tidemark-tools --features lossy-disk`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,6 +62,8 @@ fn options() -> Options {
         first_port: 24600,
         rate: 200,
         sorts: SORTS.iter().map(|(sort, _)| *sort).collect(),
+        churns: true,
+        programs: BTreeMap::new(),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -79,7 +83,16 @@ fn options() -> Options {
                 let sorts: Result<BTreeSet<_>, String> = value.split(',').map(str::parse).collect();
                 options.sorts = sorts.unwrap_or_else(|error| panic!("{error}"));
             }
-            _ => panic!("{name}? --minutes, --seed, --rate, --port, --dir, --binary, --faults"),
+            "--churn" => options.churns = value != "no",
+            "--client" => {
+                let (name, command) = value.split_once('=').expect("--client NAME=COMMAND");
+                options
+                    .programs
+                    .insert(name.to_owned(), command.split_whitespace().map(str::to_owned).collect());
+            }
+            _ => panic!(
+                "{name}? --minutes, --seed, --rate, --port, --dir, --binary, --faults, --churn, --client"
+            ),
         }
     }
     options

@@ -16,6 +16,10 @@ use super::proxy::{Callers, Network};
 
 /// How long a node may take to stop in order before it is killed.
 const STOP_TIME_MAX: Duration = Duration::from_secs(15);
+/// Names the file whose orders disk and clock of a test build follow.
+const ORDERS: &str = "CHAOS_ORDERS";
+/// What a test build says at its start.
+const TEST_BUILD: &str = "test build: disk and clock follow";
 /// Settings all nodes share, beside their addresses: internal topics small enough that a run touches each.
 const SETTINGS: &str = r#"
 [admin]
@@ -37,7 +41,11 @@ pub struct Member {
     config: PathBuf,
     child: Option<Child>,
     kafka: SocketAddr,
-    starts: u32,
+    orders: PathBuf,
+    ailment: String,
+    skew_ms: i64,
+    /// Its disk has failed since it was started: it takes no writes until it is started again, and may end by itself.
+    is_sick: bool,
 }
 
 /// All brokers.
@@ -90,7 +98,17 @@ impl Ensemble {
                 kafka_proxy(id),
             );
             tokio::fs::write(&config, text).await?;
-            members.push(Member { id, dir: data, config, child: None, kafka: kafka(id), starts: 0 });
+            members.push(Member {
+                id,
+                dir: data,
+                config,
+                child: None,
+                kafka: kafka(id),
+                orders: dir.join(format!("node-{id}.orders")),
+                ailment: String::new(),
+                skew_ms: 0,
+                is_sick: false,
+            });
         }
         let bootstrap: Vec<String> = (1..=count).map(|id| kafka_proxy(id).to_string()).collect();
         Ok(Ensemble {
@@ -125,8 +143,9 @@ impl Ensemble {
         let open = || std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let mut command = Command::new(binary);
         command.arg("start").arg("-c").arg(&member.config);
+        command.env(ORDERS, &member.orders);
         command.stdin(Stdio::null()).stdout(open()?).stderr(open()?).kill_on_drop(true);
-        member.starts += 1;
+        member.is_sick = false;
         member.child = Some(command.spawn()?);
         Ok(())
     }
@@ -134,6 +153,15 @@ impl Ensemble {
     /// Where a node's log lines go.
     pub fn log_path(&self, id: i32) -> PathBuf {
         self.dir.join(format!("node-{id}.log"))
+    }
+
+    /// Whether the brokers take orders, as test builds do. Known once they are ready.
+    pub async fn takes_orders(&self) -> bool {
+        let logs = self.members.iter().map(|member| tokio::fs::read_to_string(self.log_path(member.id)));
+        futures_util::future::join_all(logs)
+            .await
+            .iter()
+            .all(|log| matches!(log, Ok(log) if log.contains(TEST_BUILD)))
     }
 
     /// Stops all in order, side by side; says who did not.
@@ -157,16 +185,52 @@ impl Member {
         &self.dir
     }
 
-    /// Whether there is a process.
-    pub fn is_started(&self) -> bool {
-        self.child.is_some()
-    }
-
-    /// How its process ended, if it has ended by itself since it was last asked.
+    /// How its process ended, if it has ended by itself since it was last asked; one whose disk failed may.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
-        Some(status)
+        Some(status).filter(|_| !self.is_sick)
+    }
+
+    /// From now on this ails its disk.
+    ///
+    /// # Errors
+    /// Those of this process's own disk.
+    pub async fn ail(&mut self, words: &str) -> io::Result<()> {
+        self.ailment = words.to_owned();
+        self.is_sick |= words.contains("eio") || words.contains("everywhere");
+        self.order().await
+    }
+
+    /// From now on its wall clock is wrong by so much.
+    ///
+    /// # Errors
+    /// Those of this process's own disk.
+    pub async fn skew(&mut self, ms: i64) -> io::Result<()> {
+        self.skew_ms = ms;
+        self.order().await
+    }
+
+    /// Makes disk and clock well. A node whose disk has failed is killed: only a start gets it to write again.
+    ///
+    /// # Errors
+    /// Those of this process's own disk.
+    pub async fn cure(&mut self) -> io::Result<()> {
+        if !self.ailment.is_empty() || self.skew_ms != 0 {
+            self.ailment.clear();
+            self.skew_ms = 0;
+            self.order().await?;
+        }
+        if self.is_sick {
+            self.kill().await;
+        }
+        Ok(())
+    }
+
+    async fn order(&self) -> io::Result<()> {
+        let new = self.orders.with_extension("new");
+        tokio::fs::write(&new, format!("{}\n{}\n", self.ailment, self.skew_ms)).await?;
+        tokio::fs::rename(&new, &self.orders).await
     }
 
     /// kill -9, and waits until the process is gone.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use tidemark_protocol::batch::batches;
-use tidemark_storage::disk::{Disk, OsDisk, read_file};
+use tidemark_storage::disk::{Disk, OpenMode, OsDisk, read_file};
 
 use super::checker::replicas::{Batch, ReplicaLog};
+use crate::rng::Rng;
 
 /// The largest segment of a run, and the largest log of a broker.
 const FILE_BYTES_MAX: u64 = 4 << 30;
@@ -45,6 +46,39 @@ fn partition(node: i32, dir: &Path) -> io::Result<ReplicaLog> {
         }
     }
     Ok(log)
+}
+
+/// Flips so many bits, by chance, in what the segments of a stopped broker hold.
+///
+/// # Errors
+/// Those of the disk.
+pub fn flip(dir: &Path, count: u32, seed: u64) -> io::Result<()> {
+    let mut rng = Rng::new(seed);
+    let mut segments = Vec::new();
+    for name in OsDisk.read_dir(dir)? {
+        if name.rsplit_once('-').is_none_or(|(_, index)| index.parse::<i32>().is_err()) {
+            continue;
+        }
+        let files = OsDisk.read_dir(&dir.join(&name))?.into_iter().filter(|file| file.ends_with(".log"));
+        segments.extend(files.map(|file| dir.join(&name).join(file)));
+    }
+    segments.sort();
+    // Nothing was written yet.
+    if segments.is_empty() {
+        return Ok(());
+    }
+    for _ in 0..count {
+        let segment = rng.pick(&segments);
+        let bytes = read_file(&OsDisk, segment, FILE_BYTES_MAX)?;
+        let mut whole = batches(&bytes);
+        while whole.next().is_some_and(|batch| batch.is_ok()) {}
+        if whole.position() > 0 {
+            let at = rng.below(whole.position() as u64);
+            let flipped = bytes[at as usize] ^ 1 << rng.below(8);
+            OsDisk.open(segment, OpenMode::ReadWrite)?.write_all_at(&[IoSlice::new(&[flipped])], at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Lines of a broker's log that must not be there.

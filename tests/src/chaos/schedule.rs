@@ -18,6 +18,8 @@ const ROUNDS_BETWEEN_HEALINGS: u64 = 8;
 const ROUND_MS: std::ops::Range<u64> = 2_000..8_000;
 /// Rounds without a fault, of a hundred.
 const QUIET_PERCENT: u64 = 25;
+/// Bits that are flipped at a time.
+const FLIPS: u32 = 10;
 /// The most faults at a time.
 const FAULTS_MAX: u64 = 3;
 
@@ -38,8 +40,26 @@ pub enum Sort {
     Isolate,
     /// A link between a node and its clients.
     Clients,
+    /// A disk that fails, fills or dawdles.
+    Disk,
+    /// A clock that is wrong.
+    Clock,
     /// A disk that comes back empty.
     Wipe,
+    /// A disk that comes back with other bits.
+    Flip,
+}
+
+impl Sort {
+    /// Whether it takes a test build of the broker.
+    pub fn needs_hooks(self) -> bool {
+        matches!(self, Sort::Disk | Sort::Clock)
+    }
+
+    /// Whether it destroys what the others must have.
+    fn is_damage(self) -> bool {
+        matches!(self, Sort::Wipe | Sort::Flip)
+    }
 }
 
 /// Every kind, with its name.
@@ -51,7 +71,10 @@ pub const SORTS: &[(Sort, &str)] = &[
     (Sort::Link, "link"),
     (Sort::Isolate, "isolate"),
     (Sort::Clients, "clients"),
+    (Sort::Disk, "disk"),
+    (Sort::Clock, "clock"),
     (Sort::Wipe, "wipe"),
+    (Sort::Flip, "flip"),
 ];
 
 impl fmt::Display for Sort {
@@ -81,8 +104,14 @@ pub enum Fault {
     Restart(i32),
     /// Links that do something else than pass.
     Links(Sort, Vec<(End, End)>, Effect),
+    /// What ails a disk until the round ends, in the words of the test build.
+    Disk(i32, String),
+    /// A wall clock that is wrong by so many milliseconds until the round ends.
+    Clock(i32, i64),
     /// kill -9, all its data removed, and started again.
     Wipe(i32),
+    /// kill -9, so many bits of its segments flipped by chance from this seed, and started again.
+    Flip(i32, u32, u64),
 }
 
 impl Fault {
@@ -94,7 +123,10 @@ impl Fault {
             Fault::Pause(_) => Sort::Pause,
             Fault::Restart(_) => Sort::Restart,
             Fault::Links(sort, ..) => *sort,
+            Fault::Disk(..) => Sort::Disk,
+            Fault::Clock(..) => Sort::Clock,
             Fault::Wipe(_) => Sort::Wipe,
+            Fault::Flip(..) => Sort::Flip,
         }
     }
 }
@@ -132,8 +164,7 @@ impl Schedule {
     /// The next step.
     pub fn next_step(&mut self) -> Step {
         self.round += 1;
-        let (damages, faults): (Vec<Sort>, Vec<Sort>) =
-            self.sorts.iter().partition(|sort| **sort == Sort::Wipe);
+        let (damages, faults): (Vec<Sort>, Vec<Sort>) = self.sorts.iter().partition(|sort| sort.is_damage());
         match self.round % (ROUNDS_BETWEEN_HEALINGS + 2) {
             0 => Step::Heal,
             1 if self.round > 1 && !damages.is_empty() => {
@@ -159,6 +190,23 @@ impl Schedule {
             Sort::Pause => Fault::Pause(node),
             Sort::Restart => Fault::Restart(node),
             Sort::Wipe => Fault::Wipe(node),
+            Sort::Flip => Fault::Flip(node, FLIPS, self.rng.next_u64()),
+            Sort::Disk => {
+                let ailments = [
+                    "eio-write",
+                    "eio-sync",
+                    "eio-sync everywhere",
+                    "full",
+                    "full everywhere",
+                    "slow=300",
+                    "slow=1500 everywhere",
+                ];
+                Fault::Disk(node, (*self.rng.pick(&ailments)).to_owned())
+            }
+            Sort::Clock => {
+                let hours = i64::try_from(self.rng.below(48)).expect("a small number") - 24;
+                Fault::Clock(node, hours * 3_600_000 + 1_500)
+            }
             Sort::Link => {
                 let others: Vec<i32> = self.nodes.iter().copied().filter(|other| *other != node).collect();
                 let (a, b) = (End::Node(node), End::Node(*self.rng.pick(&others)));

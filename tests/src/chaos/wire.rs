@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
-use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::alter_partition_reassignments_request::{
+    ReassignablePartition, ReassignableTopic,
+};
+use kafka_protocol::messages::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, BrokerId,
+    MetadataRequest, MetadataResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
 
 use crate::client::Client;
 
@@ -36,9 +43,7 @@ pub fn view(address: SocketAddr) -> io::Result<View> {
     for topic in answer.topics {
         let name = topic.name.map(|name| name.0.to_string()).unwrap_or_default();
         for partition in topic.partitions {
-            let ids = |ids: Vec<kafka_protocol::messages::BrokerId>| {
-                ids.into_iter().map(|id| id.0).collect::<Vec<_>>()
-            };
+            let ids = |ids: Vec<BrokerId>| ids.into_iter().map(|id| id.0).collect::<Vec<_>>();
             let mut isr = ids(partition.isr_nodes);
             isr.sort_unstable();
             let placed = Placed {
@@ -51,6 +56,32 @@ pub fn view(address: SocketAddr) -> io::Result<View> {
         }
     }
     Ok(view)
+}
+
+/// How long a broker may take to begin a reassignment.
+const REASSIGN_MS: i32 = 10_000;
+
+/// Asks for other replicas of a partition.
+///
+/// # Errors
+/// Those of the connection, and a refusal.
+pub fn reassign(address: SocketAddr, topic: &str, partition: i32, replicas: &[i32]) -> io::Result<()> {
+    let mut client = Client::connect(address)?;
+    let wanted = ReassignablePartition::default()
+        .with_partition_index(partition)
+        .with_replicas(Some(replicas.iter().map(|id| BrokerId(*id)).collect()));
+    let topic = ReassignableTopic::default()
+        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_partitions(vec![wanted]);
+    let request =
+        AlterPartitionReassignmentsRequest::default().with_timeout_ms(REASSIGN_MS).with_topics(vec![topic]);
+    let answer: AlterPartitionReassignmentsResponse =
+        client.call(ApiKey::AlterPartitionReassignments, 0, &request)?;
+    let partition = answer.responses.first().and_then(|topic| topic.partitions.first());
+    match (answer.error_code, partition.map(|partition| partition.error_code)) {
+        (0, Some(0)) => Ok(()),
+        codes => Err(io::Error::other(format!("refused with {codes:?}"))),
+    }
 }
 
 /// What of a view is not whole: partitions without a leader, or with replicas that are not in sync.

@@ -4,6 +4,7 @@
 //! has an end nobody knows.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,10 +16,13 @@ use tokio::task::JoinSet;
 use super::history::{Key, Recorder};
 use crate::rng::Rng;
 
+mod admin;
 mod offsets;
 mod producer;
+mod program;
 mod reader;
 
+pub use admin::{Fates, belied};
 pub use reader::read_all;
 
 /// A client lives between so many milliseconds.
@@ -28,7 +32,7 @@ const LIFE_MS: std::ops::Range<u64> = 15_000..45_000;
 #[derive(Clone, Debug)]
 pub struct Topic {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// Its partitions.
     pub partitions: i32,
     /// Whether its producers are idempotent.
@@ -39,17 +43,26 @@ pub struct Topic {
     pub readers: u32,
     /// Members of its group.
     pub members: u32,
+    /// A program that writes and reads it, with its arguments.
+    pub program: Option<Vec<String>>,
 }
 
-/// What is written and read.
-pub const TOPICS: &[Topic] = &[
-    Topic { name: "ordered", partitions: 6, idempotent: true, producers: 2, readers: 2, members: 2 },
-    Topic { name: "plain", partitions: 2, idempotent: false, producers: 1, readers: 1, members: 0 },
-];
-
-/// Every partition of [`TOPICS`].
-pub fn keys() -> Vec<Key> {
-    TOPICS.iter().flat_map(|topic| (0..topic.partitions).map(|p| format!("{}/{p}", topic.name))).collect()
+/// What is written and read: by librdkafka, and by each of these programs in a topic of its name.
+pub fn topics(programs: &BTreeMap<String, Vec<String>>) -> Vec<Topic> {
+    let topic = |name: &str, partitions, idempotent, producers, readers, members| Topic {
+        name: name.to_owned(),
+        partitions,
+        idempotent,
+        producers,
+        readers,
+        members,
+        program: None,
+    };
+    let own = [topic("ordered", 6, true, 2, 2, 2), topic("plain", 2, false, 1, 1, 0)];
+    let others = programs
+        .iter()
+        .map(|(name, command)| Topic { program: Some(command.clone()), ..topic(name, 2, true, 0, 1, 0) });
+    own.into_iter().chain(others).collect()
 }
 
 /// What all clients share.
@@ -58,10 +71,14 @@ pub struct Ground {
     pub bootstrap: String,
     /// Where they write what they see.
     pub recorder: Arc<Recorder>,
+    /// What they write and read.
+    pub topics: Vec<Topic>,
     /// Records a second, over all producers.
     pub rate: u64,
     /// When the newest acknowledged record of each partition was sent.
     served: Mutex<BTreeMap<Key, Duration>>,
+    /// What was acknowledged of changes of topics.
+    fates: Mutex<Fates>,
     stopped: AtomicBool,
     stop: watch::Sender<bool>,
     seed: AtomicU64,
@@ -69,22 +86,47 @@ pub struct Ground {
 
 impl Ground {
     /// For clients that begin there, with chance from `seed`.
-    pub fn new(bootstrap: &str, recorder: Arc<Recorder>, rate: u64, seed: u64) -> Arc<Ground> {
+    pub fn new(
+        bootstrap: &str,
+        recorder: Arc<Recorder>,
+        topics: Vec<Topic>,
+        rate: u64,
+        seed: u64,
+    ) -> Arc<Ground> {
         Arc::new(Ground {
             bootstrap: bootstrap.to_owned(),
             recorder,
+            topics,
             rate,
             served: Mutex::default(),
+            fates: Mutex::default(),
             stopped: AtomicBool::new(false),
             stop: watch::channel(false).0,
             seed: AtomicU64::new(seed << 16),
         })
     }
 
+    /// Every partition that is written.
+    pub fn keys(&self) -> Vec<Key> {
+        let keys =
+            |topic: &Topic| (0..topic.partitions).map(|p| format!("{}/{p}", topic.name)).collect::<Vec<_>>();
+        self.topics.iter().flat_map(keys).collect()
+    }
+
     /// The partitions that have acknowledged nothing that was sent after `since`.
     pub fn unserved(&self, since: Duration) -> Vec<Key> {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        keys().into_iter().filter(|key| served.get(key).is_none_or(|sent| *sent < since)).collect()
+        self.keys().into_iter().filter(|key| served.get(key).is_none_or(|sent| *sent < since)).collect()
+    }
+
+    /// What was acknowledged of changes of topics.
+    pub fn fates(&self) -> Fates {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn any_address(&self, rng: &mut Rng) -> SocketAddr {
+        let all: Vec<&str> = self.bootstrap.split(',').collect();
+        rng.pick(&all).parse().expect("it begins with addresses")
     }
 
     fn serve(&self, key: &Key, sent: Duration) {
@@ -143,13 +185,14 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Starts all clients.
-    pub fn start(ground: &Arc<Ground>) -> Workload {
+    /// Starts all clients; one changes metadata if that is wanted.
+    pub fn start(ground: &Arc<Ground>, churns: bool) -> Workload {
         let mut clients = JoinSet::new();
-        let writers: u64 = TOPICS.iter().map(|topic| u64::from(topic.producers)).sum();
-        for topic in TOPICS {
+        let writers = |topic: &Topic| u64::from(topic.producers) + u64::from(topic.program.is_some());
+        let rate = ground.rate / ground.topics.iter().map(writers).sum::<u64>().max(1);
+        for topic in &ground.topics {
             for _ in 0..topic.producers {
-                clients.spawn(producer::live(Arc::clone(ground), topic.clone(), ground.rate / writers));
+                clients.spawn(producer::live(Arc::clone(ground), topic.clone(), rate));
             }
             for _ in 0..topic.readers {
                 clients.spawn(reader::assigned(Arc::clone(ground), topic.clone()));
@@ -157,6 +200,12 @@ impl Workload {
             for _ in 0..topic.members {
                 clients.spawn(reader::member(Arc::clone(ground), topic.clone()));
             }
+            if let Some(command) = topic.program.clone() {
+                clients.spawn(program::live(Arc::clone(ground), topic.clone(), command, rate));
+            }
+        }
+        if churns {
+            clients.spawn(admin::churn(Arc::clone(ground)));
         }
         for work in [offsets::commit, offsets::fetch_committed, offsets::list] {
             let ground = Arc::clone(ground);

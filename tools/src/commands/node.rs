@@ -13,12 +13,15 @@ use tidemark_broker::broker::{Broker, StartError};
 use tidemark_broker::clock::Clock;
 use tidemark_broker::config::{Layers, NodeConfig, Problems};
 use tidemark_broker::telemetry::logs::{self, LogsError};
-use tidemark_storage::disk::OsDisk;
+use tidemark_storage::disk::{Disk, OsDisk};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, Running};
 use crate::exit::{Exit, Failure};
 use crate::files;
+
+#[cfg(feature = "lossy-disk")]
+mod hooks;
 
 /// How long a clean stop may take before the process ends anyway; recovery then reads what was not flushed.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -99,10 +102,11 @@ async fn live(
     on_ready: impl FnOnce(&Ready) -> Result<(), Failure>,
 ) -> Outcome {
     let mut signals = Signals::new()?;
+    let (disk, clock) = seams(clock);
     let started = tokio::select! {
         biased;
         () = signals.next() => return Ok(None),
-        started = Broker::start(config, Arc::new(OsDisk), clock) => started,
+        started = Broker::start(config, disk, clock) => started,
     };
     let broker = started.map_err(start_failure)?;
     let ready = Ready {
@@ -141,6 +145,18 @@ pub fn say_ready(ready: &Ready) {
     let admin = ready.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     let (version, data, pid) = (env!("CARGO_PKG_VERSION"), ready.data_dir.display(), std::process::id());
     say(&format!("tidemark {version} ready kafka={kafka} admin={admin} data={data} pid={pid}"));
+}
+
+/// The machine's disk, and the clock as it came.
+#[cfg(not(feature = "lossy-disk"))]
+fn seams(clock: Clock) -> (Arc<dyn Disk>, Clock) {
+    (Arc::new(OsDisk), clock)
+}
+
+/// Disk and clock of a test build.
+#[cfg(feature = "lossy-disk")]
+fn seams(clock: Clock) -> (Arc<dyn Disk>, Clock) {
+    hooks::seams().unwrap_or_else(|| (Arc::new(OsDisk), clock))
 }
 
 /// One event on standard output. Whoever started the node may have closed it; the node goes on.

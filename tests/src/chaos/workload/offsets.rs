@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{Ground, TOPICS};
+use super::Ground;
 use crate::chaos::history::{Kind, Op};
 
 /// The group with one writer.
@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const QUESTIONS: u64 = 120;
 
 /// Asks something of a random partition again and again, each time with the next number, and with a new client from time to time.
-fn again(ground: &Ground, mut ask: impl FnMut(&BaseConsumer, u32, &'static str, i32, i64)) {
+fn again(ground: &Ground, mut ask: impl FnMut(&BaseConsumer, u32, &str, i32, i64)) {
     let mut rng = ground.rng();
     let mut number = 0;
     while !ground.is_stopped() {
@@ -31,9 +31,9 @@ fn again(ground: &Ground, mut ask: impl FnMut(&BaseConsumer, u32, &'static str, 
                 break;
             }
             number += 1;
-            let topic = rng.pick(TOPICS);
+            let topic = rng.pick(&ground.topics);
             let partition = i32::try_from(rng.below(topic.partitions as u64)).expect("a small number");
-            ask(&consumer, process, topic.name, partition, number);
+            ask(&consumer, process, &topic.name, partition, number);
             // Nothing is assigned, so nothing comes; this is the pause.
             let _ = consumer.poll(PAUSE);
         }

@@ -85,7 +85,7 @@ impl One {
             let op = Op::Send { key: key.clone(), value, offset: None, idempotent: self.topic.idempotent };
             let begun = self.ground.recorder.now();
             let id = self.ground.recorder.begin(self.process, op.clone());
-            let record = FutureRecord::<(), _>::to(self.topic.name).partition(partition).payload(&payload);
+            let record = FutureRecord::<(), _>::to(&self.topic.name).partition(partition).payload(&payload);
             match self.producer.send_result(record) {
                 Ok(delivery) => {
                     waiting.fetch_add(1, Ordering::Relaxed);

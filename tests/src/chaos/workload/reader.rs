@@ -86,7 +86,7 @@ pub(super) async fn assigned(ground: Arc<Ground>, topic: Topic) {
         let mut list = TopicPartitionList::new();
         for partition in 0..topic.partitions {
             let begin = known.get(&partition).map_or(0, |offset| (offset - REREAD).max(0));
-            list.add_partition_offset(topic.name, partition, Offset::Offset(begin)).expect("a list");
+            list.add_partition_offset(&topic.name, partition, Offset::Offset(begin)).expect("a list");
         }
         consumer.assign(&list).expect("a consumer can be assigned");
         let mut gathered = Gathered { ground: &ground, process, records: BTreeMap::new(), last: false };
@@ -149,7 +149,7 @@ pub(super) async fn member(ground: Arc<Ground>, topic: Topic) {
             .set("auto.offset.reset", "earliest")
             .create_with_context(Rebalances(AtomicU64::new(0)))
             .expect("good settings");
-        consumer.subscribe(&[topic.name]).expect("a consumer can subscribe");
+        consumer.subscribe(&[&topic.name]).expect("a consumer can subscribe");
         let mut gathered = Gathered { ground: &ground, process, records: BTreeMap::new(), last: false };
         let (mut seen, mut written, mut committed) = (0, Instant::now(), Instant::now());
         while Instant::now() < until && !ground.is_stopped() {
@@ -187,12 +187,12 @@ pub async fn read_all(ground: &Ground, topic: &Topic) {
     let mut left: BTreeMap<i32, i64> = BTreeMap::new();
     let mut list = TopicPartitionList::new();
     for partition in 0..topic.partitions {
-        let (asked, name) = (Arc::clone(&consumer), topic.name);
-        let ends = tokio::task::spawn_blocking(move || asked.fetch_watermarks(name, partition, ENDS_MAX));
+        let (asked, name) = (Arc::clone(&consumer), topic.name.clone());
+        let ends = tokio::task::spawn_blocking(move || asked.fetch_watermarks(&name, partition, ENDS_MAX));
         match ends.await.expect("a question does not panic") {
             Ok((_, end)) => {
                 left.insert(partition, end);
-                list.add_partition_offset(topic.name, partition, Offset::Beginning).expect("a list");
+                list.add_partition_offset(&topic.name, partition, Offset::Beginning).expect("a list");
             }
             Err(error) => ground
                 .recorder
