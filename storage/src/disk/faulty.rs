@@ -23,18 +23,21 @@ const SYNCS_FAIL: u32 = 2;
 const FULL: u32 = 4;
 /// Files of the spared folder ail too.
 const NONE_SPARED: u32 = 8;
+/// Syncs do nothing and say that all is well.
+const LIES: u32 = 16;
 /// Where the milliseconds begin.
 const SLOW_SHIFT: u32 = 8;
 
 impl Ailment {
-    /// From now on it is this: words of `eio-write`, `eio-sync`, `full`, `slow=MILLISECONDS`, and `everywhere`
-    /// for the spared folder too; none of them for a healthy disk. Others mean nothing.
+    /// From now on it is this: words of `eio-write`, `eio-sync`, `full`, `slow=MILLISECONDS`, `lies` for syncs
+    /// that do nothing, and `everywhere` for the spared folder too; none of them for a healthy disk. Others mean nothing.
     pub fn set(&self, words: &str) {
         let bits = words.split_whitespace().map(|word| match word {
             "eio-write" => WRITES_FAIL,
             "eio-sync" => SYNCS_FAIL,
             "full" => FULL,
             "everywhere" => NONE_SPARED,
+            "lies" => LIES,
             _ => word.strip_prefix("slow=").and_then(|ms| ms.parse::<u32>().ok()).unwrap_or(0) << SLOW_SHIFT,
         });
         self.0.store(bits.fold(0, |all, bit| all | bit), Ordering::Relaxed);
@@ -54,12 +57,13 @@ impl Ailment {
     }
 
     #[allow(clippy::disallowed_methods, reason = "a slow disk makes its caller wait")]
-    fn sync(&self, spared: bool) -> io::Result<()> {
+    /// Whether a sync goes on to the disk below.
+    fn sync(&self, spared: bool) -> io::Result<bool> {
         let bits = self.bits(spared);
         if bits >> SLOW_SHIFT > 0 {
             std::thread::sleep(Duration::from_millis(u64::from(bits >> SLOW_SHIFT)));
         }
-        if bits & SYNCS_FAIL != 0 { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
+        if bits & SYNCS_FAIL != 0 { Err(rustix::io::Errno::IO.into()) } else { Ok(bits & LIES == 0) }
     }
 }
 
@@ -105,8 +109,7 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.ailment.sync(self.spared)?;
-        self.file.sync_data()
+        if self.ailment.sync(self.spared)? { self.file.sync_data() } else { Ok(()) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -173,8 +176,7 @@ impl<D: Disk> Disk for FaultyDisk<D> {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.ailment.sync(self.spares(path))?;
-        self.disk.sync_dir(path)
+        if self.ailment.sync(self.spares(path))? { self.disk.sync_dir(path) } else { Ok(()) }
     }
 
     fn watch_filesystem(&self, path: &Path) -> io::Result<bool> {
@@ -182,8 +184,7 @@ impl<D: Disk> Disk for FaultyDisk<D> {
     }
 
     fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
-        self.ailment.sync(self.spares(path))?;
-        self.disk.sync_filesystem(path)
+        if self.ailment.sync(self.spares(path))? { self.disk.sync_filesystem(path) } else { Ok(()) }
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

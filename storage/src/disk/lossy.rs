@@ -15,12 +15,11 @@ use super::{DirLock, Disk, File, Mapped, OpenMode, OsDisk, Space, read_exact_at}
 
 /// Bytes that are lost or kept together.
 const BLOCK: u64 = 4096;
-/// One write in so many sends a waiting block to the disk.
-const WRITE_BACK_EVERY: u64 = 8;
-
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LossyDisk {
+    /// One write in so many sends a waiting block to the disk; none does at 0.
+    write_back_every: u64,
     /// The files that were opened, with what is not on the disk yet. A file that has nothing in memory and no handle is
     /// forgotten when another is opened.
     files: Arc<Mutex<BTreeMap<PathBuf, Arc<Held>>>>,
@@ -45,6 +44,7 @@ struct Memory {
     dirty: bool,
     /// Chance of the blocks that are written back unasked.
     chance: u64,
+    write_back_every: u64,
 }
 
 impl Held {
@@ -146,10 +146,11 @@ impl Memory {
         self.chance =
             self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let drawn = self.chance >> 33;
-        if self.cut.is_some() || !drawn.is_multiple_of(WRITE_BACK_EVERY) || self.blocks.is_empty() {
+        let every = self.write_back_every;
+        if every == 0 || self.cut.is_some() || !drawn.is_multiple_of(every) || self.blocks.is_empty() {
             return None;
         }
-        let nth = (drawn / WRITE_BACK_EVERY) as usize % self.blocks.len();
+        let nth = (drawn / every) as usize % self.blocks.len();
         let number = *self.blocks.keys().nth(nth)?;
         // It stays in memory too: a block that is written again is dirty again.
         self.blocks.get(&number).map(|block| (number, block.clone()))
@@ -212,6 +213,11 @@ impl File for LossyFile {
 }
 
 impl LossyDisk {
+    /// A disk that gets a block unasked at one write in `write_back_every`, or none at 0.
+    pub fn new(write_back_every: u64) -> LossyDisk {
+        LossyDisk { write_back_every, files: Arc::default() }
+    }
+
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<Held>>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +237,14 @@ impl Disk for LossyDisk {
         };
         let len = disk.len()?;
         let chance = path.as_os_str().len() as u64 ^ len;
-        let memory = Memory { len, cut: None, blocks: BTreeMap::new(), dirty: false, chance };
+        let memory = Memory {
+            len,
+            cut: None,
+            blocks: BTreeMap::new(),
+            dirty: false,
+            chance,
+            write_back_every: self.write_back_every,
+        };
         let held = Arc::new(Held { disk, memory: Mutex::new(memory) });
         files.insert(path.to_owned(), Arc::clone(&held));
         Ok(Arc::new(LossyFile(held)))

@@ -34,7 +34,8 @@ public class Chaos {
         reader.setDaemon(true);
         reader.start();
         Map<String, Object> config = new HashMap<>(common);
-        config.put("delivery.timeout.ms", 20000);
+        // A record that is given up would make the producer begin a new epoch, and send what is under way a second time.
+        config.put("delivery.timeout.ms", Integer.MAX_VALUE);
         config.put("max.block.ms", 20000);
         try (var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new StringSerializer());
              var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {

@@ -3,6 +3,7 @@
 //! `cargo build --release && cargo run --release -p tidemark-tests --bin chaos -- --minutes 30 --seed N [--faults kill,pause,…]
 //! [--churn no] [--rate RECORDS_A_SECOND] [--client NAME=COMMAND] [--dir DIR] [--binary PATH] [--port FIRST]`
 //!
+//! `--planted lies` has every disk lie about its syncs, so that kill -9 loses what was acknowledged: such a run must fail.
 //! Disks and clocks go wrong only in a test build: `cargo build --release -p tidemark-tools --features lossy-disk`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,7 @@ fn options() -> Options {
         rate: 200,
         sorts: SORTS.iter().map(|(sort, _)| *sort).collect(),
         churns: true,
+        planted: String::new(),
         programs: BTreeMap::new(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -84,6 +86,7 @@ fn options() -> Options {
                 options.sorts = sorts.unwrap_or_else(|error| panic!("{error}"));
             }
             "--churn" => options.churns = value != "no",
+            "--planted" => options.planted = value.clone(),
             "--client" => {
                 let (name, command) = value.split_once('=').expect("--client NAME=COMMAND");
                 options
@@ -91,7 +94,7 @@ fn options() -> Options {
                     .insert(name.to_owned(), command.split_whitespace().map(str::to_owned).collect());
             }
             _ => panic!(
-                "{name}? --minutes, --seed, --rate, --port, --dir, --binary, --faults, --churn, --client"
+                "{name}? --minutes, --seed, --rate, --port, --dir, --binary, --faults, --churn, --planted, --client"
             ),
         }
     }

@@ -42,6 +42,8 @@ pub struct Member {
     child: Option<Child>,
     kafka: SocketAddr,
     orders: PathBuf,
+    /// What ails its disk from the start to the end of the run.
+    chronic: String,
     ailment: String,
     skew_ms: i64,
     /// Its disk has failed since it was started: it takes no writes until it is started again, and may end by itself.
@@ -105,6 +107,7 @@ impl Ensemble {
                 child: None,
                 kafka: kafka(id),
                 orders: dir.join(format!("node-{id}.orders")),
+                chronic: String::new(),
                 ailment: String::new(),
                 skew_ms: 0,
                 is_sick: false,
@@ -202,6 +205,15 @@ impl Member {
         self.order().await
     }
 
+    /// For the whole run its disk has this, whatever else.
+    ///
+    /// # Errors
+    /// Those of this process's own disk.
+    pub async fn plant(&mut self, words: &str) -> io::Result<()> {
+        self.chronic = words.to_owned();
+        self.order().await
+    }
+
     /// From now on its wall clock is wrong by so much.
     ///
     /// # Errors
@@ -229,7 +241,7 @@ impl Member {
 
     async fn order(&self) -> io::Result<()> {
         let new = self.orders.with_extension("new");
-        tokio::fs::write(&new, format!("{}\n{}\n", self.ailment, self.skew_ms)).await?;
+        tokio::fs::write(&new, format!("{} {}\n{}\n", self.chronic, self.ailment, self.skew_ms)).await?;
         tokio::fs::rename(&new, &self.orders).await
     }
 

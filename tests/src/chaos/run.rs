@@ -60,6 +60,8 @@ pub struct Options {
     pub sorts: BTreeSet<Sort>,
     /// Whether metadata changes all the time.
     pub churns: bool,
+    /// What ails all disks for the whole run, in the words of the test build: a planted bug that the checks must find.
+    pub planted: String,
     /// Clients over other libraries, with their commands.
     pub programs: BTreeMap<String, Vec<String>>,
 }
@@ -83,7 +85,7 @@ pub async fn run(options: &Options) -> io::Result<bool> {
         options.seed,
     );
     let mut run = Run { last_view: wire::View::new(), ensemble, network, recorder, ground };
-    run.begin(&ids).await?;
+    run.begin(&ids, &options.planted).await?;
     let workload = Workload::start(&run.ground, options.churns);
     run.turmoil(options, &ids).await?;
     run.heal().await?;
@@ -112,8 +114,11 @@ struct Run {
 
 impl Run {
     /// Starts all nodes and makes the topics.
-    async fn begin(&mut self, ids: &[i32]) -> io::Result<()> {
+    async fn begin(&mut self, ids: &[i32], planted: &str) -> io::Result<()> {
         for id in ids {
+            if !planted.is_empty() {
+                self.ensemble.member(*id).plant(planted).await?;
+            }
             self.ensemble.start(*id)?;
         }
         let mut config = ClientConfig::new();

@@ -32,3 +32,25 @@ fn the_spared_folder_stays_well_unless_nothing_is_spared() {
     ailment.set("eio-sync everywhere");
     assert!(file.sync_data().is_err());
 }
+
+#[test]
+fn a_disk_that_lies_says_synced_what_a_crash_then_loses() {
+    let ailment = Arc::new(Ailment::default());
+    let below = SimDisk::new(1);
+    let disk = FaultyDisk::new(below.clone(), Arc::clone(&ailment), "well");
+    disk.create_dir_all(Path::new("/d")).expect("made");
+    let file = disk.open(Path::new("/d/a"), OpenMode::Create).expect("opened");
+    disk.sync_dir(Path::new("/d")).and_then(|()| disk.sync_dir(Path::new("/"))).expect("synced");
+    let lost = || {
+        let after = (0..20).map(|_| below.crash());
+        after.filter(|disk| disk.file_len(Path::new("/d/a")).unwrap_or(0) == 0).count()
+    };
+    ailment.set("lies");
+    file.write_all_at(&[IoSlice::new(b"x")], 0)
+        .and_then(|()| file.sync_data())
+        .expect("it says that all is well");
+    assert!(lost() > 0);
+    ailment.set("");
+    file.sync_data().expect("synced");
+    assert_eq!(lost(), 0);
+}

@@ -12,7 +12,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {
 fn what_was_not_synced_is_seen_by_this_process_only() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a");
-    let disk = LossyDisk::default();
+    let disk = LossyDisk::new(0);
     let file = disk.open(&path, OpenMode::Create).expect("opened");
     write(&*file, b"synced", 0);
     file.sync_data().expect("synced");
@@ -29,7 +29,7 @@ fn what_was_not_synced_is_seen_by_this_process_only() {
 fn a_sync_of_the_file_system_reaches_every_file_also_under_a_new_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let (from, to) = (dir.path().join("a"), dir.path().join("b"));
-    let disk = LossyDisk::default();
+    let disk = LossyDisk::new(0);
     write(&*disk.open(&from, OpenMode::Create).expect("opened"), b"text", 0);
     disk.rename(&from, &to).expect("renamed");
     assert_eq!(read(&disk, &to), b"text");
@@ -42,7 +42,7 @@ fn a_sync_of_the_file_system_reaches_every_file_also_under_a_new_name() {
 fn a_removed_file_leaves_nothing_to_the_next_of_its_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a");
-    let disk = LossyDisk::default();
+    let disk = LossyDisk::new(0);
     write(&*disk.open(&path, OpenMode::Create).expect("opened"), b"text", 0);
     disk.remove_file(&path).expect("removed");
     assert!(disk.open(&path, OpenMode::Create).expect("opened").is_empty().expect("its length"));
@@ -52,7 +52,7 @@ fn a_removed_file_leaves_nothing_to_the_next_of_its_name() {
 fn random_writes_and_cuts_read_as_from_a_plain_buffer_and_reach_the_disk_whole() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a");
-    let disk = LossyDisk::default();
+    let disk = LossyDisk::new(3);
     let file = disk.open(&path, OpenMode::Create).expect("opened");
     let mut model: Vec<u8> = Vec::new();
     let mut chance = 7_u64;

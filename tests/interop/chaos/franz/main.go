@@ -52,7 +52,6 @@ func main() {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(bootstrap...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.RecordDeliveryTimeout(20*time.Second),
 		kgo.ProduceRequestTimeout(3*time.Second),
 		kgo.RequestTimeoutOverhead(3*time.Second),
 		kgo.DialTimeout(2*time.Second),

@@ -44,12 +44,17 @@ pub(super) async fn live(ground: Arc<Ground>, topic: Topic, command: Vec<String>
         let mut ticks = interval(tick.max(Duration::from_millis(5)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let in_order = loop {
-            let went_on = tokio::select! {
+            // What comes next is only named here: nothing is held while it is done.
+            let line = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break true,
                 () = sleep_until(until) => break false,
-                line = one.lines.next_line() => one.heard(line),
-                _ = ticks.tick() => one.order().await,
+                line = one.lines.next_line() => Some(line),
+                _ = ticks.tick() => None,
+            };
+            let went_on = match line {
+                Some(line) => one.heard(line),
+                None => one.order().await,
             };
             if let Err(error) = went_on {
                 ground.recorder.found("C24 run", format!("client {} ended by itself: {error}", topic.name));

@@ -18,6 +18,8 @@ use crate::files;
 const ORDERS: &str = "CHAOS_ORDERS";
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// One write in so many sends a block to the disk that nobody has asked for.
+const WRITE_BACK_EVERY: u64 = 8;
 /// The folder of the metadata: when it fails the whole node ends, so it fails only when that is ordered.
 const METADATA: &str = "metadata";
 
@@ -26,7 +28,7 @@ pub(super) fn seams() -> Option<(Arc<dyn Disk>, Clock)> {
     let path = PathBuf::from(std::env::var_os(ORDERS)?);
     eprintln!("test build: disk and clock follow {}", path.display());
     let (ailment, skew) = (Arc::new(Ailment::default()), Arc::new(AtomicI64::new(0)));
-    let disk = FaultyDisk::new(LossyDisk::default(), Arc::clone(&ailment), METADATA);
+    let disk = FaultyDisk::new(LossyDisk::new(WRITE_BACK_EVERY), Arc::clone(&ailment), METADATA);
     let clock = Clock::skewed(Arc::clone(&skew));
     obey(&path, &ailment, &skew);
     std::thread::spawn(move || follow(&path, &ailment, &skew));
