@@ -37,7 +37,7 @@ use crate::server::listener::Listener;
 use crate::server::metrics::ServerMetrics;
 use crate::server::quota::Quotas;
 use crate::server::{Ctx, listener};
-use crate::telemetry::{Admin, Health, NodeSources, Phase};
+use crate::telemetry::{Admin, EventLog, Health, NodeSources, Phase};
 use crate::transport::{self, BoundPort};
 
 mod join;
@@ -166,7 +166,9 @@ impl Broker {
             lease: handle.lease(),
         });
         let (phase, phases) = watch::channel(Phase::Starting);
-        let admin = admin(&ctx, registry, log, phases);
+        let events = Arc::new(EventLog::default());
+        let admin = admin(&ctx, registry, log, phases, Arc::clone(&events));
+        background.push(tokio::spawn(events.follow(handle.clone(), ctx.clock.clone())));
         background.extend(follow_image(config, &ctx));
         background.extend(start_replication(config, &ctx.clock, &handle, &replicas, &peers));
         let mut broker = Broker {
@@ -316,6 +318,16 @@ fn host_of(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() }
 }
 
+/// The admin port as others reach it: where it listens on all addresses, the host that clients are told.
+fn admin_host(config: &NodeConfig, address: SocketAddr) -> String {
+    let advertised = config.listeners.iter().find_map(|listener| listener.advertise.as_ref());
+    match advertised {
+        Some((host, _)) if address.ip().is_unspecified() => host.clone(),
+        _ if address.is_ipv6() && !address.ip().is_unspecified() => format!("[{}]", address.ip()),
+        _ => host_of(address),
+    }
+}
+
 fn fresh_cluster_id(config: &NodeConfig) -> Uuid {
     config
         .cluster_id
@@ -431,7 +443,13 @@ fn follow_image(config: &NodeConfig, ctx: &Ctx) -> [JoinHandle<()>; 3] {
 }
 
 /// What the admin port answers from.
-fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Receiver<Phase>) -> Admin {
+fn admin(
+    ctx: &Ctx,
+    registry: Registry,
+    log: Arc<LogContext>,
+    phase: watch::Receiver<Phase>,
+    events: Arc<EventLog>,
+) -> Admin {
     let storage_failure = ctx.replicas.failure();
     let health = Health { phase, controller: ctx.controller.clone(), storage_failure };
     let sources = NodeSources {
@@ -442,7 +460,7 @@ fn admin(ctx: &Ctx, registry: Registry, log: Arc<LogContext>, phase: watch::Rece
         request_budget: ctx.request_budget.clone(),
         data_dir: ctx.data_dir.clone(),
     };
-    Admin { registry, sources, health }
+    Admin { registry, sources, health, events }
 }
 
 /// Fetches from leaders, serves followers, proposes ISRs, looks for damage, and as controller sees to the cluster.
@@ -496,6 +514,12 @@ fn facts(config: &NodeConfig, ports: &Ports) -> NodeFacts {
     ]);
     if let Some(rack) = &config.rack {
         values.insert("broker.rack", rack.clone());
+    }
+    if let Some((address, _)) = &ports.admin {
+        values.insert(
+            "tidemark.admin.url",
+            format!("http://{}:{}", admin_host(config, *address), address.port()),
+        );
     }
     NodeFacts { values }
 }

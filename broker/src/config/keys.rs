@@ -20,7 +20,12 @@ const fn key(name: &'static str, default: &'static str, form: &'static str, doc:
 
 /// All keys but listeners' and Kafka's.
 pub const KEYS: &[Key] = &[
-    key("admin.bind", "127.0.0.1:9640", "address:port or \"off\"", "HTTP port for metrics and health."),
+    key(
+        "admin.bind",
+        "127.0.0.1:9640",
+        "address:port or \"off\"",
+        "HTTP port for metrics, health and operators' commands.",
+    ),
     key(
         "cluster.id",
         "",

@@ -1,13 +1,15 @@
 //! Keeps this node a member of the quorum, and, while it leads, the quorum as large as it should be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tidemark_core::metadata::ClusterImage;
+use tokio::sync::{Notify, watch};
 
 use super::formation::{Elsewhere, Join};
 use super::membership::better_voters;
-use super::quorum::{Quorum, RaftId, Voter};
+use super::quorum::{ChangeError, Members, Quorum, RaftId, Voter};
 use crate::peer::{PeerClients, Purpose};
 
 /// Between two looks at the members of a quorum that has several.
@@ -60,7 +62,12 @@ pub async fn join(
 
 /// While this node leads, makes voters of members that have caught up, `target` of them where there are enough. `newcomer`
 /// wakes it when there is one; a quorum of one sleeps.
-pub async fn keep(quorum: Arc<dyn Quorum>, target: usize, newcomer: Arc<Notify>) {
+pub async fn keep(
+    quorum: Arc<dyn Quorum>,
+    image: watch::Receiver<Arc<ClusterImage>>,
+    target: usize,
+    newcomer: Arc<Notify>,
+) {
     let me = quorum.metrics().id;
     loop {
         if quorum.members().is_alone(me) {
@@ -70,10 +77,25 @@ pub async fn keep(quorum: Arc<dyn Quorum>, target: usize, newcomer: Arc<Notify>)
         if !quorum.is_leader() {
             continue;
         }
-        let Some(voters) = better_voters(&quorum.members(), &quorum.caught_up(), target) else { continue };
-        match quorum.set_voters(voters.clone()).await {
+        let leaving: BTreeSet<i32> = image.borrow().leaving_brokers().collect();
+        let members = quorum.members();
+        let Some(voters) = better_voters(&members, &quorum.caught_up(), &leaving, target) else { continue };
+        match change(&*quorum, &members, voters.clone()).await {
             Ok(()) => tracing::info!(?voters, "the quorum has new voters"),
             Err(error) => tracing::warn!(%error, ?voters, "the voters were not changed; trying again"),
         }
+    }
+}
+
+/// A node that votes no more and serves still needs the metadata; a voter whose disk was replaced is nobody any more.
+async fn change(quorum: &dyn Quorum, members: &Members, voters: BTreeSet<RaftId>) -> Result<(), ChangeError> {
+    let broker = |id: &RaftId| members.get(*id).map(|member| member.broker_id);
+    let brokers: BTreeSet<Option<i32>> = voters.iter().map(broker).collect();
+    let listens_on =
+        |(id, voter): (&RaftId, &Voter)| !voters.contains(id) && !brokers.contains(&Some(voter.broker_id));
+    if members.voters.iter().any(listens_on) {
+        quorum.swap_voters(voters).await
+    } else {
+        quorum.set_voters(voters).await
     }
 }

@@ -1,17 +1,20 @@
 //! Who should vote: a quorum of one until there are three nodes, then three of them.
 //!
 //! Pure. A quorum never lives at an even number: losing one of two stops it, as losing one of one does, and is twice as
-//! likely. Nobody is taken out unless a newer member stands for the same node: its disk was replaced.
+//! likely. Nobody is taken out unless a newer member stands for the same node, whose disk was replaced, or another node
+//! takes the place of one that leaves the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::quorum::{Members, RaftId};
 
 /// The voters to have instead of those there are, if others would be better. `caught_up` are members that have the whole
-/// log but for the last moment; `target` is how many voters there should be where there are nodes enough.
+/// log but for the last moment; `leaving` are brokers that leave the cluster; `target` is how many voters there should be
+/// where there are nodes enough.
 pub fn better_voters(
     members: &Members,
     caught_up: &BTreeSet<RaftId>,
+    leaving: &BTreeSet<i32>,
     target: usize,
 ) -> Option<BTreeSet<RaftId>> {
     let mut voters: BTreeMap<i32, RaftId> =
@@ -28,12 +31,14 @@ pub fn better_voters(
             voters.insert(*broker, *id);
         }
     }
-    let newcomers: Vec<_> = candidates.iter().filter(|(broker, _)| !voters.contains_key(broker)).collect();
+    let stays = |broker: &i32| !leaving.contains(broker);
+    let newcomers: Vec<_> =
+        candidates.iter().filter(|(broker, _)| !voters.contains_key(broker) && stays(broker)).collect();
     let mut newcomers = newcomers.into_iter();
     // A voter that is to be one no more stays until somebody takes its place.
-    let leaving: Vec<i32> =
-        members.voters.values().filter(|voter| !voter.may_vote).map(|voter| voter.broker_id).collect();
-    for (broker, (newcomer, id)) in leaving.iter().zip(newcomers.by_ref()) {
+    let leavers = members.voters.values().filter(|voter| !voter.may_vote || !stays(&voter.broker_id));
+    let leavers: Vec<i32> = leavers.map(|voter| voter.broker_id).collect();
+    for (broker, (newcomer, id)) in leavers.iter().zip(newcomers.by_ref()) {
         voters.remove(broker);
         voters.insert(*newcomer, *id);
     }
@@ -61,7 +66,7 @@ mod tests {
 
     fn wanted(members: &Members, caught_up: &[RaftId]) -> Option<Vec<RaftId>> {
         let caught_up = caught_up.iter().copied().collect();
-        better_voters(members, &caught_up, 3).map(|wanted| wanted.into_iter().collect())
+        better_voters(members, &caught_up, &BTreeSet::new(), 3).map(|wanted| wanted.into_iter().collect())
     }
 
     #[test]
@@ -99,6 +104,23 @@ mod tests {
         three.voters.get_mut(&5).expect("a voter").may_vote = false;
         assert_eq!(wanted(&three, &[]), None, "two voters would be worse");
         assert_eq!(wanted(&three, &[12]), Some(vec![1, 9, 12]));
+    }
+
+    #[test]
+    fn another_node_takes_the_place_of_one_that_leaves() {
+        let four = members(&[(1, 1), (5, 2), (9, 3)], &[(12, 4)]);
+        let wanted = |caught_up: &[RaftId], leaving: &[i32]| {
+            let (caught_up, leaving) =
+                (caught_up.iter().copied().collect(), leaving.iter().copied().collect());
+            better_voters(&four, &caught_up, &leaving, 3).map(|wanted| wanted.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(wanted(&[12], &[2]), Some(vec![1, 9, 12]));
+        assert_eq!(wanted(&[], &[2]), None, "nobody could");
+        assert_eq!(wanted(&[12], &[2, 4]), None, "it leaves too");
+        assert_eq!(wanted(&[12], &[4]), None, "it does not vote");
+        let two = members(&[(1, 1)], &[(5, 2)]);
+        let leaving = BTreeSet::from([1]);
+        assert_eq!(better_voters(&two, &BTreeSet::from([5]), &leaving, 3), Some(BTreeSet::from([5])));
     }
 
     #[test]

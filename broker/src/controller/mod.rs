@@ -11,6 +11,7 @@
 //! ```
 
 mod content;
+mod departures;
 pub mod formation;
 mod hashes;
 mod keeper;
@@ -44,6 +45,7 @@ use std::time::Duration;
 
 pub use tidemark_core::metadata::Recovery;
 use tidemark_core::metadata::{ClusterImage, Command, Endpoint, Failure, Reply, features};
+use tidemark_protocol::types::BrokerId;
 use tidemark_storage::disk::Disk;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -213,8 +215,9 @@ impl Controller {
             )));
         }
         raft.come_up(&seat, is_new).await?;
-        tasks.push(tokio::spawn(keeper::keep(Arc::clone(&quorum), options.voters, newcomer)));
+        tasks.push(tokio::spawn(keeper::keep(Arc::clone(&quorum), handle.watch(), options.voters, newcomer)));
         tasks.push(tokio::spawn(liveness::watch_over(Arc::clone(&liveness), handle.clone())));
+        tasks.push(tokio::spawn(departures::see_off(handle.clone())));
         let controller = Controller { handle, liveness, tasks };
         match controller.claim(&identity).await {
             Ok(()) => Ok(controller),
@@ -423,6 +426,28 @@ impl ControllerHandle {
     /// Has a node become a voter, or vote no more.
     pub async fn change_voters(&self, change: VoterChange) -> Result<(), Failure> {
         voters::change(&*self.quorum, &self.peers, change).await
+    }
+
+    /// Why the quorum could not do without this broker: it votes, and no other node could take its place. None if it could.
+    pub fn is_needed(&self, broker: BrokerId) -> Option<String> {
+        let (members, image) = (self.members(), self.image());
+        let votes = members.voters.values().any(|voter| voter.broker_id == broker);
+        let may_follow = |id: &i32| *id != broker && !image.is_leaving(*id) && image.is_usable(*id);
+        let is_voter = |id: &i32| members.voters.values().any(|voter| voter.broker_id == *id);
+        let successor = members
+            .learners
+            .values()
+            .filter(|learner| learner.may_vote)
+            .map(|learner| learner.broker_id)
+            .find(|id| may_follow(id) && !is_voter(id));
+        (votes && successor.is_none()).then(|| {
+            let left = members.voters.len() - 1;
+            format!(
+                "broker {broker} is one of {} voters of the metadata quorum, and no other node could take its place: \
+                 with {left} left, the loss of one more would stop the cluster; add a broker first",
+                members.voters.len()
+            )
+        })
     }
 
     /// Whether this node leads the quorum.

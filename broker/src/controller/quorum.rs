@@ -165,6 +165,10 @@ pub trait Quorum: Send + Sync + 'static {
     fn admit(&self, id: RaftId, member: Voter) -> BoxFuture<'_, Result<(), ChangeError>>;
     /// Makes these members the voters; voters that are none any more leave.
     fn set_voters(&self, voters: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>>;
+    /// Makes these members the voters; voters that are none any more go on listening.
+    fn swap_voters(&self, voters: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>>;
+    /// Sends the log no more to these members, none of which votes.
+    fn dismiss(&self, learners: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>>;
     /// Asks another voter to lead.
     fn hand_over(&self, to: RaftId) -> BoxFuture<'_, Result<(), ProposeError>>;
     /// What applying a proposal of this process returned, for a while.

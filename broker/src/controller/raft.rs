@@ -381,6 +381,22 @@ impl Quorum for RaftQuorum {
         .boxed()
     }
 
+    fn swap_voters(&self, voters: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        async move {
+            let result = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), true).await;
+            result.map(|_| ()).map_err(|error| self.write_error(error))
+        }
+        .boxed()
+    }
+
+    fn dismiss(&self, learners: BTreeSet<RaftId>) -> BoxFuture<'_, Result<(), ChangeError>> {
+        async move {
+            let result = self.raft.change_membership(ChangeMembers::RemoveNodes(learners), false).await;
+            result.map(|_| ()).map_err(|error| self.write_error(error))
+        }
+        .boxed()
+    }
+
     fn hand_over(&self, to: RaftId) -> BoxFuture<'_, Result<(), ProposeError>> {
         async move { self.raft.trigger().transfer_leader(to).await.map_err(|error| self.stopped(&error)) }
             .boxed()

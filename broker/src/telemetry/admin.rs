@@ -1,9 +1,10 @@
-//! The admin port: metrics and health over plain HTTP.
+//! The admin port: metrics, health and what operators do to the cluster, over plain HTTP.
 //!
 //! ```text
 //! GET /metrics            Prometheus's text format
 //! GET /livez  [?verbose]  200 while only a restart would not help, else 503
 //! GET /readyz [?verbose]  200 while clients are served, else 503 with what is wrong
+//! /api/v1/…               the cluster, see `cluster`
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus::{Registry, TextEncoder};
 
+use super::cluster::{self, Cluster};
+use super::events::EventLog;
 use super::families::Families;
 use super::health::{self, Check, Health};
 use super::node::NodeSources;
@@ -35,6 +38,8 @@ pub struct Admin {
     pub sources: NodeSources,
     /// What the probes look at.
     pub health: Health,
+    /// What happened lately.
+    pub events: Arc<EventLog>,
 }
 
 impl Admin {
@@ -51,11 +56,14 @@ impl Admin {
 
     /// The routes.
     pub fn router(self) -> Router {
+        let cluster =
+            Cluster { controller: self.sources.controller.clone(), events: Arc::clone(&self.events) };
         Router::new()
             .route("/metrics", get(metrics))
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .with_state(Arc::new(self))
+            .merge(cluster::router(cluster))
     }
 
     /// All metrics in Prometheus's text format.

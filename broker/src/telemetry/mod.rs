@@ -5,6 +5,8 @@
 //! the process itself are the ones every Prometheus dashboard knows (`process_*`).
 
 pub mod admin;
+pub mod cluster;
+pub mod events;
 pub mod families;
 pub mod health;
 pub mod logs;
@@ -12,5 +14,6 @@ pub mod node;
 pub mod process;
 
 pub use admin::Admin;
+pub use events::EventLog;
 pub use health::{Health, Phase};
 pub use node::NodeSources;

@@ -51,6 +51,14 @@ impl ClusterImage {
             }
             MetadataRecord::UnregisterBroker { id } => {
                 self.brokers.remove(id);
+                self.drains.remove(id);
+            }
+            MetadataRecord::Drain { id, drain } => {
+                debug_assert!(self.brokers.contains_key(id));
+                match drain {
+                    Some(drain) => self.drains.insert(*id, *drain),
+                    None => self.drains.remove(id),
+                };
             }
         }
     }

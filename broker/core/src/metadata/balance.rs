@@ -46,7 +46,7 @@ pub fn imbalance(image: &ClusterImage, percentage: u32) -> Vec<TopicPartitions> 
     };
     let could_lead = |partition: &PartitionImage| {
         let first = partition.replicas.first().filter(|first| **first != partition.leader);
-        first.is_some_and(|id| partition.isr.contains(id) && image.is_usable(*id) && is_imbalanced(id))
+        first.is_some_and(|id| partition.isr.contains(id) && image.may_lead(*id) && is_imbalanced(id))
     };
     let mut left = ELECTIONS_MAX;
     let elections = image.topics_by_name().filter_map(|topic| {
@@ -68,7 +68,7 @@ pub fn imbalance(image: &ClusterImage, percentage: u32) -> Vec<TopicPartitions> 
 pub fn internal_replication(image: &ClusterImage, wanted: usize) -> Vec<TopicReassignment> {
     let internal = || image.topics_by_name().filter(|topic| topic_name::is_internal(&topic.name));
     let is_short = |topic: &Arc<TopicImage>| topic.partitions.iter().any(|p| p.replicas.len() < wanted);
-    if !internal().any(is_short) || image.usable_brokers().count() < wanted {
+    if !internal().any(is_short) || image.leading_brokers().count() < wanted {
         return Vec::new();
     }
     let mut load = Load::of(image);

@@ -150,6 +150,18 @@ pub enum Command {
         /// The entities, in request order.
         items: Vec<QuotaAlteration>,
     },
+    /// Begins to empty a broker: it leads nothing any more that another can lead. Refused where that would harm.
+    DrainBroker {
+        /// The broker.
+        id: BrokerId,
+        /// Its replicas move away too, and it is forgotten once it has none and has stopped.
+        leaves: bool,
+    },
+    /// Ends that: the broker may lead again.
+    UndrainBroker {
+        /// The broker.
+        id: BrokerId,
+    },
 }
 
 impl Command {

@@ -9,6 +9,7 @@ mod broker_life;
 mod brokers;
 mod client_quotas;
 mod configs;
+mod drains;
 mod elections;
 mod partitions;
 mod reassignments;
@@ -79,6 +80,8 @@ pub fn decide(image: &ClusterImage, command: &Command, index: u64) -> Outcome {
             let pushed = results.into_iter().map(|result| result.map(|record| draft.push(record)));
             Reply::QuotasAltered(pushed.collect())
         }
+        Command::DrainBroker { id, leaves } => Reply::BrokerChanged(drains::begin(draft, *id, *leaves)),
+        Command::UndrainBroker { id } => Reply::BrokerChanged(drains::end(draft, *id)),
     };
     Outcome { records: outcome.records, reply }
 }

@@ -34,6 +34,8 @@ pub struct ClusterImage {
     pub cluster_id: String,
     /// Registered brokers.
     pub brokers: OrdMap<BrokerId, Arc<BrokerRegistration>>,
+    /// Brokers that are being emptied; each is registered.
+    pub drains: OrdMap<BrokerId, Drain>,
     /// Topics by identity.
     pub topics: OrdMap<TopicId, Arc<TopicImage>>,
     /// Identity of each topic by name.
@@ -111,6 +113,15 @@ pub struct BrokerRegistration {
     /// Of its static configuration, what the controller's decisions depend on
     /// ([`REPLICATION_KEYS`](super::replication_rules::REPLICATION_KEYS)).
     pub statics: BTreeMap<String, String>,
+}
+
+/// What is asked of a broker that is being emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Its replicas move away too, and it is forgotten once it has none and has stopped.
+    pub leaves: bool,
+    /// Replicas it held when it was asked.
+    pub replicas: u32,
 }
 
 /// An address of a broker for one listener.

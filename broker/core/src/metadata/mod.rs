@@ -21,6 +21,8 @@ pub mod config_layers;
 pub mod config_value;
 pub mod decide;
 pub mod delta;
+pub mod drain;
+pub mod events;
 pub mod features;
 pub mod group_config;
 pub mod hosting;
@@ -52,7 +54,7 @@ pub use decide::{Outcome, decide};
 pub use delta::{ClusterDelta, delta};
 pub use group_config::GroupSettings;
 pub use image::{
-    BrokerIds, BrokerRegistration, ClusterImage, ConfigResource, Endpoint, PartitionImage, TopicImage,
+    BrokerIds, BrokerRegistration, ClusterImage, ConfigResource, Drain, Endpoint, PartitionImage, TopicImage,
 };
 pub use quota_filter::QuotaFilter;
 pub use record::{DecodeError, MetadataRecord};

@@ -10,7 +10,7 @@
 //! ```
 //! What always holds of the result: ISR and ELR are replicas and disjoint; an ISR of the effective min ISR leaves no ELR;
 //! the leader is in the ISR and usable, or −1. A last known leader is remembered, but never elected without being asked
-//! for: it may lack records that others committed after it.
+//! for: it may lack records that others committed after it. A broker that is being drained leads only what nobody else can.
 
 use std::sync::Arc;
 
@@ -161,9 +161,13 @@ impl<'a> PartitionChange<'a> {
     }
 
     fn elect(&mut self) {
-        let first = self.next.replicas.first().copied().filter(|id| self.prefers_first && self.can_lead(*id));
+        let may_lead = |id: &BrokerId| self.image.may_lead(*id);
+        let preferred =
+            self.next.replicas.first().copied().filter(|id| self.prefers_first && self.can_lead(*id));
         let stays = Some(self.next.leader).filter(|id| self.can_lead(*id));
-        let clean = first.or(stays).or_else(|| self.clean_candidate());
+        let candidate = self.clean_candidate();
+        let willing = [preferred, stays, candidate].into_iter().flatten().find(may_lead);
+        let clean = willing.or(stays).or(candidate);
         let unclean = || self.unclean_candidate().filter(|_| self.allows_unclean);
         self.next.leader = match clean {
             Some(id) => {
@@ -197,14 +201,15 @@ impl<'a> PartitionChange<'a> {
     /// Members of an ISR keep the order of the replicas. Of an ELR, those whose disks lost nothing come first.
     fn clean_candidate(&self) -> Option<BrokerId> {
         let candidates = self.next.replicas.iter().copied().filter(|id| self.can_lead(*id));
-        candidates.min_by_key(|id| self.next.isr.is_empty() && self.is_suspect(*id))
+        candidates
+            .min_by_key(|id| (!self.image.may_lead(*id), self.next.isr.is_empty() && self.is_suspect(*id)))
     }
 
     /// One that may lack records, but nothing that it is known to have lost.
     fn unclean_candidate(&self) -> Option<BrokerId> {
         let may_lead = |id: &BrokerId| self.image.is_usable(*id) && self.forgotten != Some(*id);
         let candidates = self.next.replicas.iter().copied().filter(may_lead);
-        candidates.min_by_key(|id| self.is_suspect(*id))
+        candidates.min_by_key(|id| (!self.image.may_lead(*id), self.is_suspect(*id)))
     }
 
     fn is_suspect(&self, id: BrokerId) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! Racks take turns, brokers within a rack take turns, and the followers of a partition step through the ring at a
 //! stride that grows each time the leaders went around, so that the partitions of one broker have their followers on
-//! many others and a failed broker's load spreads. Fenced brokers are assigned replicas only where the others do not
-//! suffice, and never the first. Pure: the same image and seed give the same placement.
+//! many others and a failed broker's load spreads. Fenced and draining brokers are assigned replicas only where the others
+//! do not suffice, and never the first; those that leave are assigned none. Pure: the same image and seed give the same placement.
 
 use std::collections::BTreeMap;
 
@@ -46,12 +46,12 @@ pub fn place(
     let ring = ring(image);
     let racks = ring.iter().map(|(_, rack)| rack + 1).max().unwrap_or(0);
     let start = usize::try_from(seed % ring.len() as u64).expect("less than the number of brokers");
-    let fenced: Vec<BrokerId> =
-        image.placeable_brokers().filter(|broker| broker.fenced).map(|broker| broker.id).collect();
+    let reserve: Vec<BrokerId> =
+        image.placeable_brokers().map(|broker| broker.id).filter(|id| !image.may_lead(*id)).collect();
     let placed = |index: usize| {
         let mut placed = replicas(&ring, racks, start + index, replication_factor.min(ring.len()));
         let missing = replication_factor - placed.len();
-        placed.extend((0..missing).map(|at| fenced[(start + index + at) % fenced.len()]));
+        placed.extend((0..missing).map(|at| reserve[(start + index + at) % reserve.len()]));
         placed
     };
     Ok((first..first + partitions).map(placed).collect())
@@ -63,7 +63,7 @@ pub fn check(image: &ClusterImage, replication_factor: usize) -> Result<(), Plac
     if replication_factor == 0 || registered < replication_factor {
         return Err(PlacementError::TooFewBrokers { replication_factor, registered });
     }
-    if image.usable_brokers().next().is_none() {
+    if image.leading_brokers().next().is_none() {
         return Err(PlacementError::AllFenced);
     }
     Ok(())
@@ -76,9 +76,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// As the image has it, on brokers that are usable.
+    /// As the image has it, on brokers that are usable and not being emptied.
     pub fn of(image: &ClusterImage) -> Self {
-        let replicas = image.usable_brokers().map(|broker| (broker.id, image.replicas_of_broker(broker.id)));
+        let replicas = image.leading_brokers().map(|broker| (broker.id, image.replicas_of_broker(broker.id)));
         Load { replicas: replicas.collect() }
     }
 
@@ -102,10 +102,10 @@ impl Load {
     }
 }
 
-/// Usable brokers, racks interleaved: the first of each rack, then the second of each, and so on.
+/// Brokers that may lead, racks interleaved: the first of each rack, then the second of each, and so on.
 fn ring(image: &ClusterImage) -> Vec<Member> {
     let mut racks: BTreeMap<&str, Vec<BrokerId>> = BTreeMap::new();
-    for broker in image.usable_brokers() {
+    for broker in image.leading_brokers() {
         racks.entry(broker.rack.as_deref().unwrap_or("")).or_default().push(broker.id);
     }
     let rounds = racks.values().map(Vec::len).max().unwrap_or(0);

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tidemark_protocol::types::{BrokerId, PartitionIndex, ProducerId, TopicId};
 
 use super::client_quota::QuotaEntity;
-use super::image::{BrokerRegistration, ConfigResource, PartitionImage};
+use super::image::{BrokerRegistration, ConfigResource, Drain, PartitionImage};
 
 /// First byte of every encoded record and command.
 pub const ENCODING_VERSION: u8 = 1;
@@ -102,6 +102,13 @@ pub enum MetadataRecord {
     UnregisterBroker {
         /// The broker.
         id: BrokerId,
+    },
+    /// A broker begins or ends to be emptied.
+    Drain {
+        /// The broker.
+        id: BrokerId,
+        /// What is asked of it from now on.
+        drain: Option<Drain>,
     },
 }
 

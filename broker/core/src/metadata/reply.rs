@@ -30,7 +30,8 @@ pub enum Reply {
     PartitionsReassigned(Vec<PartitionResults>),
     /// To `AlterClientQuotas`.
     QuotasAltered(Vec<Result<(), Failure>>),
-    /// To `FenceBroker`, `UnfenceBroker`, `BeginControlledShutdown`, `UnregisterBroker` and `QuarantineReplicas`.
+    /// To `FenceBroker`, `UnfenceBroker`, `BeginControlledShutdown`, `UnregisterBroker`, `QuarantineReplicas`, `DrainBroker`
+    /// and `UndrainBroker`.
     BrokerChanged(Result<(), Failure>),
     /// To `AlterPartition`, unless its sender is stale.
     PartitionsAltered(Result<Vec<AlteredPartition>, Failure>),

@@ -33,6 +33,8 @@ impl ClusterImage {
             registration: (**broker).clone(),
             restarts_leaders: false,
         });
+        let drains =
+            self.drains.iter().map(|(id, drain)| MetadataRecord::Drain { id: *id, drain: Some(*drain) });
         let topics = self.topics.values().map(|topic| MetadataRecord::Topic {
             id: topic.id,
             name: topic.name.clone(),
@@ -50,6 +52,7 @@ impl ClusterImage {
         std::iter::once(cluster)
             .chain(features)
             .chain(brokers)
+            .chain(drains)
             .chain(topics)
             .chain(configs)
             .chain(quotas)

@@ -80,7 +80,7 @@ async fn create_if_missing(ctx: &Ctx) {
     let request = {
         let settings = ctx.settings();
         let wanted = settings.offsets_topic_replication_factor;
-        let usable = i16::try_from(image.usable_brokers().count()).unwrap_or(i16::MAX).max(1);
+        let usable = i16::try_from(image.leading_brokers().count()).unwrap_or(i16::MAX).max(1);
         if wanted > usable {
             tracing::warn!(
                 topic = OFFSETS_TOPIC,

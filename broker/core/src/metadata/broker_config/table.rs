@@ -295,6 +295,8 @@ pub static BROKER_CONFIGS: &[BrokerConfigKey] = {
         "Connections that may wait to be accepted."),
     row("socket.request.max.bytes", Int, Bytes, "104857600", AtLeast(1024), Static,
         "The largest request; a connection that announces a larger one is closed."),
+    unset("tidemark.admin.url", String, Plain, Any, Reported("it follows from admin.bind in tidemark.toml"),
+        "Where this broker's admin port is: metrics, health, and what operators do to the cluster."),
     row("tidemark.flush", String, Plain, "commit", OneOf(&["commit", "async"]), ClusterWide,
         "Default of the topics' tidemark.flush."),
     row("transaction.max.timeout.ms", Int, Millis, "900000", AtLeast(1), Reported(LATER),

@@ -92,7 +92,7 @@ fn manual_partitions(image: &ClusterImage, topic: &NewTopic) -> Result<Vec<Parti
     Ok(by_index.into_values().collect())
 }
 
-/// One new partition on these replicas; usable ones are in sync and the first of them leads.
+/// One new partition on these replicas; usable ones are in sync, and the first of them that is not drained leads.
 pub(super) fn partition(
     image: &ClusterImage,
     index: usize,
@@ -131,5 +131,9 @@ pub(super) fn partition(
              controlled shutdown."
         ));
     }
-    Ok(PartitionImage::new(replicas, &isr))
+    let mut partition = PartitionImage::new(replicas, &isr);
+    if let Some(leader) = isr.iter().find(|id| image.may_lead(**id)) {
+        partition.leader = *leader;
+    }
+    Ok(partition)
 }

@@ -18,6 +18,26 @@ impl ClusterImage {
         self.brokers.get(&broker).is_some_and(|broker| broker.is_usable())
     }
 
+    /// Whether this broker may be given partitions to lead: usable, and not being emptied.
+    pub fn may_lead(&self, broker: BrokerId) -> bool {
+        self.is_usable(broker) && !self.drains.contains_key(&broker)
+    }
+
+    /// Brokers that may be given partitions to lead.
+    pub fn leading_brokers(&self) -> impl Iterator<Item = &Arc<BrokerRegistration>> {
+        self.usable_brokers().filter(|broker| !self.drains.contains_key(&broker.id))
+    }
+
+    /// Whether this broker is to go for good.
+    pub fn is_leaving(&self, broker: BrokerId) -> bool {
+        self.drains.get(&broker).is_some_and(|drain| drain.leaves)
+    }
+
+    /// Brokers that are to go for good.
+    pub fn leaving_brokers(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.drains.iter().filter(|(_, drain)| drain.leaves).map(|(id, _)| *id)
+    }
+
     /// Topics with a replica on this broker, in the order of their ids. Costs what it returns.
     pub fn topics_of_broker(&self, broker: BrokerId) -> impl Iterator<Item = &Arc<TopicImage>> {
         self.hosting.topics_of(broker).filter_map(|id| self.topics.get(&id))
@@ -34,9 +54,11 @@ impl ClusterImage {
     }
 
     /// Brokers that new replicas can be assigned to, even though a fenced one is in sync only later. One that is about
-    /// to stop gets none.
+    /// to stop gets none, nor one that leaves.
     pub fn placeable_brokers(&self) -> impl Iterator<Item = &Arc<BrokerRegistration>> {
-        self.brokers.values().filter(|broker| broker.fenced || !broker.in_controlled_shutdown)
+        self.brokers
+            .values()
+            .filter(|broker| (broker.fenced || !broker.in_controlled_shutdown) && !self.is_leaving(broker.id))
     }
 
     /// Replicas that a leader may take into the ISR, with the broker epochs they must show for it (KIP-903).
