@@ -1,6 +1,6 @@
 #!/bin/bash
 # Walks through the verbs of the command line against any Kafka: the same walk, the same answers.
-#   tests/cli/run.sh                  against a broker of its own (tidemark dev --ephemeral)
+#   tests/cli/run.sh                  against a broker of its own (tidemark dev --ephemeral), then through a cluster (cluster.sh)
 #   tests/cli/run.sh HOST:PORT        against the Kafka there, such as Apache Kafka
 # TIDEMARK names the binary (default: target/debug/tidemark). Uses topics and groups whose names begin with cli-walk-.
 set -euo pipefail
@@ -10,6 +10,7 @@ work=$(mktemp -d)
 broker=
 trap '[ -z "$broker" ] || { kill "$broker"; wait "$broker" || true; }; rm -rf "$work"' EXIT
 
+own=$#
 if [ $# -eq 0 ]; then
   "$tidemark" dev --ephemeral --port 0 > "$work/events" 2> "$work/log" &
   broker=$!
@@ -17,27 +18,8 @@ if [ $# -eq 0 ]; then
   set -- "$(sed -n 's/.* ready kafka=\([^ ]*\) .*/\1/p' "$work/events")"
 fi
 export TIDEMARK_SERVER=$1
-topic=cli-walk-$$ group=cli-walk-group-$$ checks=0
-
-# is EXPECTED COMMAND…: the command succeeds and prints exactly this.
-is() {
-  local expected=$1 got; shift
-  got=$("$@" 2> "$work/err") || { echo "FAILED: $*"; cat "$work/err"; exit 1; }
-  [ "$got" = "$expected" ] || { printf 'WRONG: %s\nexpected: %q\n     got: %q\n' "$*" "$expected" "$got"; exit 1; }
-  checks=$((checks + 1))
-}
-# exits CODE COMMAND…: the command ends with this code.
-exits() {
-  local expected=$1 code=0; shift
-  "$@" > "$work/out" 2> "$work/err" < /dev/null || code=$?
-  [ "$code" = "$expected" ] || { echo "WRONG: $* exits $code, not $expected"; cat "$work/err"; exit 1; }
-  checks=$((checks + 1))
-}
-# json FILTER COMMAND…: a value of the command's JSON.
-json() {
-  local path=$1; shift
-  "$@" --json | python3 -c 'import json,sys; v=json.load(sys.stdin); print(eval("v"+sys.argv[1]))' "$path"
-}
+topic=cli-walk-$$ group=cli-walk-group-$$
+. "$root/tests/cli/lib.sh"
 
 # config KEY: its value in the topic's description.
 config() {
@@ -86,6 +68,23 @@ exits 8 "$tidemark" group delete "$group"
 exits 0 "$tidemark" group delete "$group" --yes
 exits 3 "$tidemark" group describe "$group"
 exits 8 "$tidemark" topic delete "$topic" --yes
+exits 0 "$tidemark" cluster status
+exits 0 "$tidemark" cluster health --min-free 0% --wait-healthy 10s
+exits 0 "$tidemark" cluster health --min-free 0% --format nagios
+is 'tidemark_cluster_healthy 1' sh -c "'$tidemark' cluster health --min-free 0% --format prometheus | grep ^tidemark_cluster_healthy"
+exits 0 "$tidemark" cluster quorum
+exits 0 "$tidemark" cluster elect-leaders --topic "$topic"
+exits 3 "$tidemark" cluster elect-leaders --topic "no-$topic"
+exits 0 "$tidemark" cluster balance plan
+exits 2 "$tidemark" cluster reassign plan
+exits 0 "$tidemark" cluster reassign status
+exits 0 "$tidemark" cluster reassign cancel
+id=$(json '["data"]["brokers"][0]["id"]' "$tidemark" broker list)
+is "$id" json '["data"]["log_dirs"][0]["broker"]' "$tidemark" broker logdirs
+is "$id" json '["data"]["broker"]["id"]' "$tidemark" broker describe "$id"
+exits 3 "$tidemark" broker describe 99999
+exits 3 "$tidemark" broker can-restart 99999
 exits 0 "$tidemark" topic delete "$topic" --yes --confirm "$topic"
 exits 3 "$tidemark" consume "$topic" -e
 echo "cli walk against $TIDEMARK_SERVER: $checks checks passed"
+if [ "$own" = 0 ]; then TIDEMARK=$tidemark "$root/tests/cli/cluster.sh"; fi

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tidemark_broker::clock::Clock;
-use tidemark_core::metadata::units;
 
 use crate::client::Client;
 use crate::commands::{
-    Context, Outcome, completion, config, consume, dev, group, produce, segment, small_runtime, start, topic,
+    Context, Outcome, broker, cluster, completion, config, consume, dev, group, produce, segment,
+    small_runtime, start, topic,
 };
+use crate::units;
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -20,7 +21,8 @@ First steps:
 
 Exit codes:
   0 done          1 failed         2 usage            3 not found      4 denied
-  5 unreachable   6 conflict       7 timed out        8 not confirmed  9 corruption found";
+  5 unreachable   6 conflict       7 timed out        8 not confirmed  9 corruption found
+ 10 unhealthy";
 
 /// A Kafka-compatible log broker, its command line and its tools
 #[derive(Debug, Parser)]
@@ -45,7 +47,7 @@ pub struct Cli {
         long,
         global = true,
         default_value = "30s",
-        value_parser = duration,
+        value_parser = units::duration,
         value_name = "TIME",
         help_heading = "Connection"
     )]
@@ -69,6 +71,12 @@ pub enum Command {
     /// List, describe, seek and delete consumer groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Look at the cluster as a whole, and even it out
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// List, describe, drain and remove brokers
+    #[command(subcommand)]
+    Broker(broker::BrokerCommand),
     /// Check and show the configuration of a node, offline
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -87,22 +95,14 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Consume(args) => small_runtime(consume::run(&context, args)),
         Command::Topic(command) => small_runtime(topic::run(&context, command)),
         Command::Group(command) => small_runtime(group::run(&context, command)),
+        Command::Cluster(command) => small_runtime(cluster::run(&context, command)),
+        Command::Broker(command) => small_runtime(broker::run(&context, command)),
         Command::Config(command) => config::run(command),
         Command::Segment(command) => segment::run(command),
         Command::Completion(args) => completion::run(&args, Cli::command()),
         Command::Dev(args) => dev::run(args, context.clock),
         Command::Start(args) => start::run(args, context.clock),
     }
-}
-
-/// A time of at least a millisecond.
-fn duration(text: &str) -> Result<Duration, String> {
-    let ms = units::parse_duration_ms(text).map_err(|error| error.to_string())?;
-    u64::try_from(ms)
-        .ok()
-        .filter(|ms| *ms > 0)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "must be above 0".to_owned())
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 //! shared by reference; each connection carries one call at a time, and long polls have connections of their own.
 
 pub mod admin;
+pub mod cluster;
 pub mod configs;
 pub mod connection;
 pub mod coordinator;
 pub mod error;
 pub mod fetch;
 pub mod groups;
+pub mod http;
 pub mod member;
 pub mod metadata;
 pub mod offsets;

@@ -1,5 +1,7 @@
 //! The commands: one file a noun. Here stands what all of them need.
 
+pub mod broker;
+pub mod cluster;
 pub mod completion;
 pub mod config;
 pub mod consume;
@@ -10,6 +12,7 @@ pub mod produce;
 pub mod segment;
 pub mod start;
 pub mod topic;
+pub mod watch;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,6 +3,7 @@
 use tidemark_protocol::error_code::ErrorCode;
 
 use crate::client::error::ClientError;
+use crate::client::http::AdminError;
 
 /// An exit code. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub enum Exit {
     Unconfirmed = 8,
     /// Damaged data was found.
     Corrupt = 9,
+    /// The cluster was reached, and is unhealthy.
+    Unhealthy = 10,
+}
+
+/// Nagios's codes, which say something else: only `cluster health --format nagios` ends with them.
+impl Exit {
+    /// Warning.
+    pub const NAGIOS_WARNING: Exit = Exit::Failed;
+    /// Critical.
+    pub const NAGIOS_CRITICAL: Exit = Exit::Usage;
+    /// Unknown.
+    pub const NAGIOS_UNKNOWN: Exit = Exit::NotFound;
 }
 
 /// Why a command failed as a whole.
@@ -67,6 +80,21 @@ impl Failure {
         eprintln!("error: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("  {hint}");
+        }
+    }
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Failure {
+        match error {
+            AdminError::Kafka(error) => error.into(),
+            AdminError::None => Failure::new(Exit::Failed, error.to_string())
+                .hint("Is this Apache Kafka, or is admin.bind = \"off\" in tidemark.toml?"),
+            AdminError::Unreachable(_) => Failure::new(Exit::Unreachable, error.to_string())
+                .hint("admin.bind in tidemark.toml says where it listens; by default only on the broker's own machine."),
+            AdminError::Refused { status: 404, message } => Failure::new(Exit::NotFound, message),
+            AdminError::Refused { status: 409, message } => Failure::new(Exit::Conflict, message),
+            AdminError::Refused { message, .. } => Failure::new(Exit::Failed, message),
         }
     }
 }
@@ -118,6 +146,10 @@ fn exit_of_code(code: ErrorCode) -> Exit {
         | E::InvalidConfig
         | E::InvalidPartitions
         | E::InvalidReplicationFactor
+        | E::InvalidReplicaAssignment
+        | E::NoReassignmentInProgress
+        | E::PreferredLeaderNotAvailable
+        | E::EligibleLeadersNotAvailable
         | E::InvalidTopicException
         | E::InvalidRequest
         | E::InvalidTimestamp

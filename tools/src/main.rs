@@ -10,6 +10,8 @@ mod filter;
 mod format;
 mod offset_spec;
 mod output;
+mod plan;
+mod survey;
 mod time_text;
 mod units;
 

@@ -1,5 +1,7 @@
 //! Numbers for people: bytes, durations and counts as text; configs from human units into Kafka's.
 
+use std::time::Duration;
+
 use tidemark_core::metadata::units;
 
 use crate::exit::Failure;
@@ -83,6 +85,21 @@ pub fn config_shown(key: &str, value: &str) -> String {
         _ => return value.to_owned(),
     };
     format!("{value} ({human})")
+}
+
+/// A time of at least a millisecond, as flags take it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let ms = units::parse_duration_ms(text).map_err(|error| error.to_string())?;
+    u64::try_from(ms)
+        .ok()
+        .filter(|ms| *ms > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "must be above 0".to_owned())
+}
+
+/// A time as flags take it: `5m`.
+pub fn duration_text(time: Duration) -> String {
+    duration_ms(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Splits `KEY=VALUE`.

@@ -188,8 +188,9 @@ impl Connection {
     }
 }
 
+/// A connection to `host:port`.
 #[allow(clippy::disallowed_methods, reason = "this file owns the command line's connections")]
-async fn connect(address: &str) -> std::io::Result<TcpStream> {
+pub(super) async fn connect(address: &str) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

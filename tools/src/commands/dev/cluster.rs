@@ -4,6 +4,7 @@
 //! `tidemark start -c DIR/node-I/tidemark.toml` while the others go on. Its log goes to `DIR/node-I.log`. Ports between nodes
 //! are chosen once and stay with the data.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -19,6 +20,7 @@ use super::super::{Outcome, small_runtime};
 use super::{CONFIG_FILE, DEFAULT_PORT, DevArgs, LISTENER, config_text};
 use crate::exit::{Exit, Failure};
 use crate::files;
+use crate::output::{Table, left, right};
 
 /// More nodes than this are no help on one machine.
 pub const NODES_MAX: u32 = 9;
@@ -65,17 +67,18 @@ async fn live(args: &DevArgs, dir: &Path, specs: &[Spec]) -> Outcome {
             let mut lines = BufReader::new(out).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 if line.contains(" ready ") {
-                    return (id, Some(lines));
+                    return (id, Some((admin_of(&line), lines)));
                 }
             }
             (id, None)
         });
         nodes.push(Running { id, child });
     }
-    let mut outputs = Vec::new();
+    let (mut outputs, mut admins) = (Vec::new(), BTreeMap::new());
     let all_ready = async {
         while let Some(Ok((id, lines))) = ready.join_next().await {
-            let lines = lines.ok_or_else(|| not_started(id, dir))?;
+            let (admin, lines) = lines.ok_or_else(|| not_started(id, dir))?;
+            admins.insert(id, admin);
             outputs.push(lines);
         }
         Ok::<_, Failure>(())
@@ -90,6 +93,7 @@ async fn live(args: &DevArgs, dir: &Path, specs: &[Spec]) -> Outcome {
     };
     if let Some(Ok(())) = started {
         say_ready(specs, dir);
+        introduce(specs, &nodes, &admins);
         greet(specs, dir, args.ephemeral);
         drain(outputs);
         watch(&mut nodes, &mut signals, dir).await;
@@ -270,17 +274,45 @@ fn say_ready(specs: &[Spec], dir: &Path) {
     node::say(&format!("tidemark {version} ready nodes={} kafka={kafka} data={dir} pid={pid}", specs.len()));
 }
 
+/// Where the admin port is, as a node says when it is ready.
+fn admin_of(line: &str) -> String {
+    let field = line.split(' ').find_map(|field| field.strip_prefix("admin="));
+    field.unwrap_or("off").to_owned()
+}
+
+/// Who is who, for a person.
+fn introduce(specs: &[Spec], nodes: &[Running], admins: &BTreeMap<u32, String>) {
+    let mut table = Table::new([right("NODE"), left("KAFKA"), left("ADMIN"), right("PID"), left("DATA")]);
+    for (spec, node) in specs.iter().zip(nodes) {
+        let pid = node.child.id().map_or_else(|| "ended".to_owned(), |pid| pid.to_string());
+        let admin = admins.get(&spec.id).map_or("off", String::as_str);
+        let admin = if admin == "off" { admin.to_owned() } else { format!("http://{admin}") };
+        table.row([
+            spec.id.into(),
+            spec.kafka.to_string().into(),
+            admin.into(),
+            pid.into(),
+            super::shown(&spec.dir).into(),
+        ]);
+    }
+    eprint!("\n{}", table.render(true));
+}
+
 fn greet(specs: &[Spec], dir: &Path, ephemeral: bool) {
     let default = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT));
     let server = match specs.first().map(|spec| spec.kafka) {
         Some(address) if address != default => format!(" -s {address}"),
         _ => String::new(),
     };
-    eprintln!("\n{} nodes. Try, in another terminal:", specs.len());
+    eprintln!("\nTry, in another terminal:");
     eprintln!("  echo hi | tidemark{server} produce hello");
     eprintln!("  tidemark{server} consume hello -n 1");
+    eprintln!("  tidemark{server} cluster status");
     if let Some(last) = specs.last() {
-        eprintln!("  kill -9 $(cat {}/pid)", super::shown(&last.dir));
+        let (id, at) = (last.id, super::shown(&last.dir));
+        eprintln!("  tidemark{server} broker drain {id} && tidemark{server} broker undrain {id}");
+        eprintln!("  kill -9 $(cat {at}/pid); tidemark{server} cluster health");
+        eprintln!("  tidemark start -c {at}/{CONFIG_FILE}");
     }
     let fate = if ephemeral { "deleted at the end" } else { "delete to reset" };
     eprintln!("\nYour data and the nodes' logs: {} ({fate}). Ctrl-C stops.\n", super::shown(dir));
