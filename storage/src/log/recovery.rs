@@ -109,7 +109,7 @@ impl Log {
         if mark.is_none() {
             check_topic(&place, identity.topic_id)?;
         }
-        let mut epochs = load_epochs(&place, &found, mark)?;
+        let mut epochs = load_epochs(&place, &found, (mark, known_start))?;
         let is_compacted = config.cleanup.compact;
         let mut opening =
             Opening { place: place.clone(), mark, is_compacted, epochs: &mut epochs, rooms: Vec::new() };
@@ -558,19 +558,23 @@ fn check_topic(place: &Place, expected: TopicId) -> Result<(), OpenError> {
     }
 }
 
-/// The epochs of the batches below the mark: from the file, or when that is missing or damaged, from their headers. What
-/// is above, or everything without a mark, is read anyway.
+/// The epochs of the batches below the mark: from the file, or when that is missing, damaged or says nothing of the first of them,
+/// from their headers. What is above, or everything without a mark, is read anyway.
 fn load_epochs(
     place: &Arc<Place>,
     found: &[Found],
-    mark: Option<LogMark>,
+    (mark, known_start): (Option<LogMark>, Offset),
 ) -> Result<LeaderEpochCache, OpenError> {
     let mut epochs = LeaderEpochCache::new();
     let Some(mark) = mark else { return Ok(epochs) };
     if let Ok(Some(mut stored)) = LeaderEpochCache::load(&*place.disk, &place.dir) {
         // What it says beyond the mark may be of batches that were lost, and the others are read anyway.
         stored.truncate_from_end(mark.durable_end);
-        return Ok(stored);
+        // It may have been stored with a later start of the log, one that was lost with the records before it.
+        let first = known_start.max(found[0].base);
+        if first >= mark.durable_end || stored.epoch_for(first).is_some() {
+            return Ok(stored);
+        }
     }
     for segment in found.iter().take_while(|f| f.base < mark.durable_end) {
         let path = place.path(segment.base, LOG);

@@ -77,6 +77,8 @@ fn acknowledged_batches_survive_every_crash() {
         "found torn",
         "reopen",
         "restart",
+        "start adopted",
+        "start adopted above what is durable",
         "retention",
         "retried",
         "rolled by time",

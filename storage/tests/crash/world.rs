@@ -78,6 +78,8 @@ struct Partition {
     epoch: LeaderEpoch,
     /// A cut was begun and not finished: which sequence is next is only known when the log is open again.
     is_cut: bool,
+    /// It took over a start of its leader: producers are the leader's.
+    is_follower: bool,
 }
 
 /// The machine.
@@ -148,7 +150,17 @@ impl World {
         assert_eq!(recovery, Recovery::Empty);
         let producers =
             (0..PRODUCERS).map(|id| Producer { id, next_sequence: 0, in_flight: VecDeque::new() }).collect();
-        Partition { identity, dir, config, log, model: Model::default(), producers, epoch: 0, is_cut: false }
+        Partition {
+            identity,
+            dir,
+            config,
+            log,
+            model: Model::default(),
+            producers,
+            epoch: 0,
+            is_cut: false,
+            is_follower: false,
+        }
     }
 
     fn random_config(&mut self) -> LogConfig {
@@ -230,7 +242,8 @@ impl World {
         match self.rng.below(100) {
             0..58 => self.append(p),
             58..80 => self.flush_round(),
-            80..85 => self.maintain(p),
+            80..84 => self.maintain(p),
+            84 => self.adopt_log_start(p),
             85..88 => self.truncate(p),
             88..91 => self.delete_records(p),
             91..95 => self.compact(p),
@@ -268,7 +281,7 @@ impl World {
 
     fn append(&mut self, p: usize) {
         let who = self.rng.index(PRODUCERS as usize + 1);
-        if who == PRODUCERS as usize {
+        if who == PRODUCERS as usize || self.partitions[p].is_follower {
             let batch = self.random_batch(None);
             self.send(p, batch);
             return;
@@ -499,6 +512,30 @@ impl World {
             }
         }
         self.partitions[p].model.start_acked = offset;
+    }
+
+    /// What a follower does whose leader's log starts later: the start may lie above what is durable here, and what is between
+    /// may be lost.
+    fn adopt_log_start(&mut self, p: usize) {
+        let partition = &mut self.partitions[p];
+        let (start, end) = (partition.log.log_start(), partition.log.log_end());
+        if end <= start || partition.is_cut {
+            return;
+        }
+        let asked = start + 1 + self.rng.below((end - start) as u64) as Offset;
+        let offset = partition.model.boundary_from(asked).min(end);
+        let result = partition.log.advance_log_start(offset);
+        partition.model.start_seen = partition.model.start_seen.max(offset);
+        if self.tolerate(result).is_none() {
+            return;
+        }
+        let partition = &mut self.partitions[p];
+        partition.is_follower = true;
+        partition.producers.iter_mut().for_each(|producer| producer.in_flight.clear());
+        let is_above = offset > partition.log.durable_end();
+        // Nobody waits for it: it is journaled with the other marks.
+        self.journal.note(partition.identity, partition.log.mark(partition.log.durable_end()));
+        self.count(if is_above { "start adopted above what is durable" } else { "start adopted" });
     }
 
     fn compact(&mut self, p: usize) {
