@@ -2,7 +2,6 @@
 //!
 //! Each test starts its own broker on a free port with real files. What other clients say is in `tests/interop/`.
 
-mod absence;
 mod admin;
 mod cluster;
 mod groups;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -246,8 +247,17 @@ impl Cluster {
     }
 }
 
-/// A port nobody listens on just now.
+/// A port nobody listens on just now. Below those that the system gives to clients: one of these would be taken again
+/// while its node is stopped.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    const FIRST: u16 = 26_000;
+    const COUNT: u16 = 6_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = (std::process::id() % u32::from(COUNT)) as u16;
+    let candidates = (0..COUNT).map(|_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST + (begin.wrapping_mul(37) % COUNT + step % COUNT) % COUNT
+    });
+    let mut free = candidates.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("one of thousands of ports is free")
 }

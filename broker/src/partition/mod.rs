@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tidemark_core::metadata::PartitionImage;
+use tidemark_core::metadata::{BrokerIds, PartitionImage};
 use tidemark_protocol::batch::RecordBatch;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicIdPartition, TopicPartition};
 use tidemark_storage::log::LogReader;
@@ -65,6 +65,8 @@ pub struct PartitionView {
     pub topic_id: TopicId,
     /// Name and index.
     pub tp: TopicPartition,
+    /// Brokers that hold it, as its writer knows.
+    pub replicas: BrokerIds,
     /// Who leads; −1 when nobody does.
     pub leader: BrokerId,
     /// Whether this broker leads.

@@ -222,6 +222,7 @@ impl PartitionWriter {
         let view = PartitionView {
             topic_id: handle.id().topic_id,
             tp: handle.tp().clone(),
+            replicas: Arc::clone(&image.replicas),
             leader: image.leader,
             is_leader: image.leader == me,
             leader_epoch: image.leader_epoch,

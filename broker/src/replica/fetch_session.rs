@@ -149,6 +149,11 @@ impl FetchSession {
         if let Err(refused) = check_leader_epoch(wanted.position.leader_epoch, view.leader_epoch) {
             return answer.error(&wanted, refused.code());
         }
+        if !view.replicas.contains(&self.replica) {
+            // The follower has heard of its assignment first. It has to ask again: what it says of itself now counts for
+            // nothing, and where nothing is produced it would say no more.
+            return answer.error(&wanted, ErrorCode::UnknownLeaderEpoch);
+        }
         match compare(&wanted.position, &ViewEpochs(&view)) {
             Agreement::Agrees => {}
             Agreement::Diverges { epoch, end_offset } => {

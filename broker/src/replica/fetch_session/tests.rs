@@ -38,3 +38,22 @@ fn each_leader_epoch_begins_with_an_answer() {
         assert_eq!(asks(&mut rig, &mut session, &handle, led.leader_epoch), [], "it knows that already");
     }
 }
+
+#[test]
+fn a_follower_that_knows_of_its_assignment_before_the_leader_asks_again() {
+    let mut rig = Rig::new();
+    let handle = rig.partition(0, &[]);
+    let mut led = PartitionImage::new(&[ME, 3], &[ME]);
+    (led.leader_epoch, led.partition_epoch) = (1, 1);
+    handle.assign(led.clone());
+    rig.settle();
+    let mut session = FetchSession::new(FOLLOWER, Subscription::new());
+    let unknown = FetchAnswer::Error(ErrorCode::UnknownLeaderEpoch);
+    assert_eq!(asks(&mut rig, &mut session, &handle, 1), [unknown]);
+    (led.replicas, led.adding) = ([ME, 3, FOLLOWER].into(), [FOLLOWER].into());
+    led.partition_epoch += 1;
+    handle.assign(led);
+    rig.settle();
+    let agreed = FetchAnswer::Records { range: None, high_watermark: 0, log_start: 0 };
+    assert_eq!(asks(&mut rig, &mut session, &handle, 1), [agreed]);
+}
