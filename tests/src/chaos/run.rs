@@ -85,7 +85,12 @@ pub async fn run(options: &Options) -> io::Result<bool> {
         options.seed,
     );
     let mut run = Run { last_view: wire::View::new(), ensemble, network, recorder, ground };
-    run.begin(&ids, &options.planted).await?;
+    run.begin(&ids).await?;
+    if !options.planted.is_empty() {
+        for id in &ids {
+            run.ensemble.member(*id).plant(&options.planted).await?;
+        }
+    }
     let workload = Workload::start(&run.ground, options.churns);
     run.turmoil(options, &ids).await?;
     run.heal().await?;
@@ -114,11 +119,8 @@ struct Run {
 
 impl Run {
     /// Starts all nodes and makes the topics.
-    async fn begin(&mut self, ids: &[i32], planted: &str) -> io::Result<()> {
+    async fn begin(&mut self, ids: &[i32]) -> io::Result<()> {
         for id in ids {
-            if !planted.is_empty() {
-                self.ensemble.member(*id).plant(planted).await?;
-            }
             self.ensemble.start(*id)?;
         }
         let mut config = ClientConfig::new();

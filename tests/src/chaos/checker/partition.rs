@@ -151,7 +151,8 @@ impl Partition {
                 }
                 continue;
             }
-            if record.outcome == Kind::Ok {
+            // Without idempotence a record that is sent again may be overtaken.
+            if record.outcome == Kind::Ok && record.idempotent {
                 let last = last_of.entry(record.process).or_insert((*value, *offset));
                 if *value < last.0 {
                     let text = format!(

@@ -231,6 +231,19 @@ fn the_records_of_a_producer_stay_in_order() {
 }
 
 #[test]
+fn without_idempotence_a_record_may_be_overtaken() {
+    let mut history = History::default();
+    let op = |value, offset| Op::Send { key: KEY.to_owned(), value, offset, idempotent: false };
+    for value in [10, 11] {
+        history.event(1, value, Kind::Invoke, op(value, None));
+    }
+    history.event(1, 11, Kind::Ok, op(11, Some(0)));
+    history.event(1, 10, Kind::Ok, op(10, Some(1)));
+    history.all_read(&[(0, 11), (1, 10)]);
+    assert!(history.verdict().is_empty());
+}
+
+#[test]
 fn what_is_sent_after_an_acknowledgement_stands_behind_it() {
     let mut history = History::default();
     history.sent(1, 10, 5);
