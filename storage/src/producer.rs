@@ -17,8 +17,11 @@ use tidemark_protocol::types::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 mod entry;
 pub mod snapshot;
+mod verification;
 
 pub use entry::{BATCHES_PER_PRODUCER, BatchEntry, ProducerEntry};
+use verification::Verification;
+pub use verification::VerificationGuard;
 
 /// What a leader must do with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,12 @@ pub enum ProducerError {
         /// First offset of the open transaction.
         first_offset: Offset,
     },
+    /// INVALID_TXN_STATE: a batch would open a transaction, and the coordinator was not asked, or a marker came since.
+    #[error("a batch of producer {producer_id} would open a transaction that is not verified")]
+    Unverified {
+        /// The producer.
+        producer_id: ProducerId,
+    },
     /// TRANSACTION_COORDINATOR_FENCED: a marker of a coordinator that has been replaced.
     #[error(
         "producer {producer_id}: marker of coordinator epoch {coordinator_epoch}, known is {known_epoch}"
@@ -129,6 +138,9 @@ pub struct ProducerStateManager {
     ongoing: BTreeMap<Offset, ProducerId>,
     /// Ended transactions whose marker is not yet below the high watermark: first offset → marker's offset.
     unreplicated: BTreeMap<Offset, Offset>,
+    /// Transactions the coordinator was asked about that are not open here yet.
+    verifications: BTreeMap<ProducerId, Verification>,
+    verification_count: u64,
 }
 
 impl ProducerStateManager {
@@ -144,6 +156,71 @@ impl ProducerStateManager {
             Some(entry) if header.has_producer() => entry.check(header),
             _ => Ok(Verdict::Append),
         }
+    }
+
+    /// The coordinator is about to be asked about the transaction of this batch: the guard to show with its append. `None`
+    /// if the transaction is open here, so that there is nothing to ask. An epoch that is out of date is refused.
+    pub fn begin_verification(
+        &mut self,
+        header: &BatchHeader,
+        log_end: Offset,
+    ) -> Result<Option<VerificationGuard>, ProducerError> {
+        let (producer_id, epoch) = (header.producer_id, header.producer_epoch);
+        let entry = self.producers.get(&producer_id);
+        if entry.is_some_and(|entry| entry.current_txn_first_offset.is_some() && entry.epoch == epoch) {
+            return Ok(None);
+        }
+        let waiting = self.verifications.get(&producer_id);
+        let known_epoch = waiting.map_or(-1, |waiting| waiting.epoch).max(entry.map_or(-1, |e| e.epoch));
+        if epoch < known_epoch {
+            return Err(ProducerError::InvalidProducerEpoch { producer_id, epoch, known_epoch });
+        }
+        if let Some(waiting) =
+            self.verifications.get_mut(&producer_id).filter(|waiting| waiting.epoch == epoch)
+        {
+            waiting.lowest_sequence = waiting.lowest_sequence.min(header.base_sequence);
+            return Ok(Some(waiting.guard));
+        }
+        self.verification_count += 1;
+        let guard = VerificationGuard { log_end, count: self.verification_count };
+        let verification = Verification { guard, epoch, lowest_sequence: header.base_sequence };
+        self.verifications.insert(producer_id, verification);
+        Ok(Some(guard))
+    }
+
+    /// What the leader must do with a batch of a transaction. One that opens it here needs the guard under which the
+    /// coordinator was asked. By the new rules (`bumps_epoch`) a producer starts each transaction at 0, so one nobody
+    /// knows must, too. The order is Kafka's: duplicate, guard, epoch, sequence.
+    pub fn check_transactional(
+        &self,
+        header: &BatchHeader,
+        guard: Option<VerificationGuard>,
+        bumps_epoch: bool,
+    ) -> Result<Verdict, ProducerError> {
+        let entry = self.producers.get(&header.producer_id);
+        if let Some(duplicate) = entry.and_then(|entry| entry.find_duplicate(header)) {
+            return Ok(duplicate);
+        }
+        let is_open = entry.is_some_and(|entry| entry.current_txn_first_offset.is_some());
+        let waiting = self.verifications.get(&header.producer_id);
+        if !is_open && (guard.is_none() || waiting.map(|waiting| waiting.guard) != guard) {
+            return Err(ProducerError::Unverified { producer_id: header.producer_id });
+        }
+        let verdict = self.check(header)?;
+        let overtakes = waiting.is_some_and(|waiting| {
+            waiting.epoch == header.producer_epoch && waiting.lowest_sequence < header.base_sequence
+        });
+        let is_unknown = entry.is_none() && bumps_epoch && header.base_sequence != 0;
+        if !is_open && (overtakes || is_unknown) {
+            return Err(ProducerError::OutOfOrderSequence {
+                producer_id: header.producer_id,
+                epoch: header.producer_epoch,
+                sequence: header.base_sequence,
+                known_epoch: entry.map_or(-1, |entry| entry.epoch),
+                last_sequence: entry.map_or(-1, ProducerEntry::last_sequence),
+            });
+        }
+        Ok(verdict)
     }
 
     /// Whether a coordinator may write a marker. With `bumps_epoch` (transaction.version 2) the marker carries an epoch
@@ -178,6 +255,10 @@ impl ProducerStateManager {
             .entry(header.producer_id)
             .or_insert_with(|| ProducerEntry::new(header.producer_id));
         entry.seen_ms = entry.seen_ms.max(wall_ms);
+        if header.is_transactional() {
+            // Open, or over: either way what was asked before says nothing any more.
+            self.verifications.remove(&header.producer_id);
+        }
         match marker {
             Some(marker) => {
                 let first_offset = entry.end_transaction(header, marker);

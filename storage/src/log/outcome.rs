@@ -165,9 +165,8 @@ impl AppendError {
             ProducerError::InvalidProducerEpoch { producer_id, epoch, known_epoch } => {
                 AppendError::InvalidProducerEpoch { producer_id, found: epoch, current: known_epoch }
             }
-            ProducerError::InvalidTxnState { producer_id, .. } => {
-                AppendError::InvalidTxnState { producer_id }
-            }
+            ProducerError::InvalidTxnState { producer_id, .. }
+            | ProducerError::Unverified { producer_id } => AppendError::InvalidTxnState { producer_id },
             ProducerError::CoordinatorFenced { producer_id, coordinator_epoch, known_epoch } => {
                 AppendError::CoordinatorFenced { producer_id, found: coordinator_epoch, current: known_epoch }
             }

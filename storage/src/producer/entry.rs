@@ -90,12 +90,8 @@ impl ProducerEntry {
     }
 
     pub(super) fn check(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
-        if let Some(batch) = self.duplicate_of(header) {
-            return Ok(Verdict::Duplicate {
-                base_offset: batch.base_offset(),
-                last_offset: batch.last_offset,
-                timestamp: batch.timestamp,
-            });
+        if let Some(duplicate) = self.find_duplicate(header) {
+            return Ok(duplicate);
         }
         if header.producer_epoch < self.epoch {
             return Err(self.invalid_epoch(header.producer_epoch));
@@ -115,6 +111,15 @@ impl ProducerEntry {
             }
             _ => Ok(Verdict::Append),
         }
+    }
+
+    /// The answer to a batch that is in the log already.
+    pub(super) fn find_duplicate(&self, header: &BatchHeader) -> Option<Verdict> {
+        self.duplicate_of(header).map(|batch| Verdict::Duplicate {
+            base_offset: batch.base_offset(),
+            last_offset: batch.last_offset,
+            timestamp: batch.timestamp,
+        })
     }
 
     fn duplicate_of(&self, header: &BatchHeader) -> Option<&BatchEntry> {

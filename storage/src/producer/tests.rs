@@ -200,6 +200,131 @@ fn markers_are_fenced_by_coordinator_and_producer_epoch() {
 }
 
 #[test]
+fn a_repeated_marker_of_version_2_is_taken_once_the_transaction_is_over() {
+    // KAFKA-19999: refused, it was sent again for ever.
+    let mut state = ProducerStateManager::new();
+    state.update(&transactional(batch(5, 0, 1, 0)), None, 0);
+    state.update(&marker_batch(6, 1), Some(COMMIT), 0);
+    assert_eq!(state.check_marker(PRODUCER, 6, 3, true), Ok(()));
+    // Once the next transaction is open that marker would end it.
+    state.update(&transactional(batch(6, 0, 1, 2)), None, 0);
+    assert!(state.check_marker(PRODUCER, 6, 3, true).is_err());
+    assert_eq!(state.check_marker(PRODUCER, 7, 3, true), Ok(()));
+}
+
+#[test]
+fn a_marker_for_a_producer_nobody_knows_is_taken() {
+    assert_eq!(ProducerStateManager::new().check_marker(PRODUCER, 0, 0, true), Ok(()));
+}
+
+/// The verdict on the first batch of a transaction that the coordinator was asked about.
+fn opens(
+    state: &ProducerStateManager,
+    header: &BatchHeader,
+    guard: Option<VerificationGuard>,
+) -> Result<Verdict, ProducerError> {
+    state.check_transactional(&transactional(*header), guard, false)
+}
+
+const UNVERIFIED: Result<Verdict, ProducerError> = Err(ProducerError::Unverified { producer_id: PRODUCER });
+
+#[test]
+fn a_batch_that_opens_a_transaction_needs_the_guard_it_was_verified_under() {
+    let mut state = ProducerStateManager::new();
+    let first = batch(1, 0, 1, 10);
+    assert_eq!(opens(&state, &first, None), UNVERIFIED);
+    let guard = state.begin_verification(&first, 10).unwrap();
+    assert!(guard.is_some());
+    assert_eq!(opens(&state, &first, None), UNVERIFIED);
+    assert_eq!(opens(&state, &first, guard), Ok(Verdict::Append));
+    state.update(&transactional(first), None, 0);
+    let next = batch(1, 1, 1, 11);
+    assert_eq!(state.begin_verification(&next, 11), Ok(None), "it is open: there is nothing to ask");
+    assert_eq!(opens(&state, &next, None), Ok(Verdict::Append));
+}
+
+#[test]
+fn an_answer_that_comes_after_the_marker_lets_nothing_into_the_next_transaction() {
+    // The old rules: asked, aborted meanwhile, and the next transaction has the same epoch.
+    let mut state = ProducerStateManager::new();
+    let late = batch(1, 0, 1, 10);
+    let guard = state.begin_verification(&late, 10).unwrap();
+    state.update(&marker_batch(1, 10), Some(ABORT), 0);
+    assert_eq!(opens(&state, &late, guard), UNVERIFIED);
+    let other = state.begin_verification(&late, 11).unwrap();
+    assert_ne!(guard, other);
+    assert_eq!(opens(&state, &late, guard), UNVERIFIED);
+    assert_eq!(opens(&state, &late, other), Ok(Verdict::Append));
+}
+
+#[test]
+fn a_guard_of_a_state_that_was_dropped_and_loaded_again_is_worth_nothing_after_a_marker() {
+    let mut state = ProducerStateManager::new();
+    let late = batch(1, 0, 1, 10);
+    let guard = state.begin_verification(&late, 10).unwrap();
+    let mut state = ProducerStateManager::new();
+    state.update(&marker_batch(1, 10), Some(ABORT), 0);
+    state.begin_verification(&late, 11).unwrap();
+    assert_eq!(opens(&state, &late, guard), UNVERIFIED);
+}
+
+#[test]
+fn requests_on_their_way_together_share_a_guard_and_keep_their_order() {
+    let mut state = ProducerStateManager::new();
+    let (second, first) = (batch(1, 1, 1, 10), batch(1, 0, 1, 10));
+    let guard = state.begin_verification(&second, 10).unwrap();
+    assert_eq!(opens(&state, &second, guard), Ok(Verdict::Append), "any sequence, as nobody is known");
+    assert_eq!(state.begin_verification(&first, 10).unwrap(), guard);
+    assert!(out_of_order(opens(&state, &second, guard)), "a lower sequence waits");
+    assert_eq!(opens(&state, &first, guard), Ok(Verdict::Append));
+    state.update(&transactional(first), None, 0);
+    assert_eq!(opens(&state, &second, guard), Ok(Verdict::Append));
+}
+
+#[test]
+fn the_next_epoch_is_verified_anew_and_the_one_before_not_at_all() {
+    let mut state = ProducerStateManager::new();
+    let old = state.begin_verification(&batch(1, 0, 1, 10), 10).unwrap();
+    let new = state.begin_verification(&batch(2, 0, 1, 10), 10).unwrap();
+    assert_ne!(old, new);
+    let fenced = ProducerError::InvalidProducerEpoch { producer_id: PRODUCER, epoch: 1, known_epoch: 2 };
+    assert_eq!(state.begin_verification(&batch(1, 0, 1, 10), 10), Err(fenced));
+    assert_eq!(opens(&state, &batch(1, 0, 1, 10), old), UNVERIFIED);
+    assert_eq!(opens(&state, &batch(2, 0, 1, 10), new), Ok(Verdict::Append));
+}
+
+#[test]
+fn a_producer_of_the_new_rules_nobody_knows_starts_at_zero() {
+    let mut state = ProducerStateManager::new();
+    let header = batch(1, 3, 1, 10);
+    let guard = state.begin_verification(&header, 10).unwrap();
+    assert!(out_of_order(state.check_transactional(&transactional(header), guard, true)));
+    assert_eq!(
+        opens(&state, &header, guard),
+        Ok(Verdict::Append),
+        "by the old rules its state may have expired"
+    );
+}
+
+#[test]
+fn a_duplicate_is_answered_before_anybody_asks_for_its_guard() {
+    let mut state = ProducerStateManager::new();
+    let first = batch(1, 0, 1, 10);
+    state.update(&transactional(first), None, 0);
+    state.update(&marker_batch(1, 11), Some(COMMIT), 0);
+    assert!(matches!(opens(&state, &first, None), Ok(Verdict::Duplicate { base_offset: 10, .. })));
+}
+
+#[test]
+fn an_epoch_out_of_date_is_told_after_the_guard() {
+    let mut state = after(1);
+    let guard = state.begin_verification(&batch(1, 1, 1, 5), 5).unwrap();
+    assert_eq!(opens(&state, &batch(0, 0, 1, 5), None), UNVERIFIED);
+    let fenced = ProducerError::InvalidProducerEpoch { producer_id: PRODUCER, epoch: 0, known_epoch: 1 };
+    assert_eq!(opens(&state, &batch(0, 0, 1, 5), guard), Err(fenced));
+}
+
+#[test]
 fn silent_producers_expire_by_wall_time_but_never_inside_a_transaction() {
     let mut state = ProducerStateManager::new();
     state.update(&batch(0, 0, 1, 0), None, 1_000_000);
