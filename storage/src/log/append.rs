@@ -13,12 +13,31 @@ use tidemark_protocol::types::{LeaderEpoch, Now, Offset, TimestampMs};
 use super::producers::end_marker;
 use super::{AppendError, Appended, Log};
 use crate::disk::is_disk_full;
-use crate::producer::Verdict;
+use crate::producer::{Verdict, VerificationGuard};
 
 /// A control batch holds one small record.
 const CONTROL_BYTES_MAX: usize = 1 << 16;
 /// Batches of a follower written at once: bounds the gathered write, far above what one fetch brings per segment.
 const BATCHES_PER_WRITE: usize = 512;
+
+/// What a batch is held to beyond its place in its producer's sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing: it is in no transaction, or this broker wrote it itself.
+    Plain,
+    /// It is in a transaction of which the coordinator knows.
+    Transaction {
+        /// What [`Log::begin_verification`] gave before the coordinator was asked; `None` if there was nothing to ask.
+        guard: Option<VerificationGuard>,
+        /// The producer follows the new rules (transaction.version 2).
+        bumps_epoch: bool,
+    },
+    /// It is a marker of the coordinator.
+    Marker {
+        /// It ends a transaction of the new rules: its epoch is above the producer's.
+        bumps_epoch: bool,
+    },
+}
 
 impl Log {
     /// Places a producer's batch at the end of the log: producer-state checks, offsets, epoch, write. The bytes are in
@@ -27,6 +46,17 @@ impl Log {
         &mut self,
         batch: RecordBatch,
         epoch: LeaderEpoch,
+        now: Now,
+    ) -> Result<Appended, AppendError> {
+        self.append_admitted(batch, epoch, Admission::Plain, now)
+    }
+
+    /// The same for a batch that is held to more: one of a transaction, or its marker.
+    pub fn append_admitted(
+        &mut self,
+        batch: RecordBatch,
+        epoch: LeaderEpoch,
+        admission: Admission,
         now: Now,
     ) -> Result<Appended, AppendError> {
         self.check_alive()?;
@@ -38,7 +68,7 @@ impl Log {
         let mut marker = None;
         if header.has_producer() {
             marker = control_marker(&batch)?;
-            if let Some(duplicate) = self.check_producer(&header, marker, now)? {
+            if let Some(duplicate) = self.check_producer(&header, marker, admission, now)? {
                 return Ok(duplicate);
             }
         }
@@ -86,6 +116,7 @@ impl Log {
         &mut self,
         header: &BatchHeader,
         marker: Option<EndTransactionMarker>,
+        admission: Admission,
         now: Now,
     ) -> Result<Option<Appended>, AppendError> {
         let offset = self.log_end;
@@ -94,12 +125,24 @@ impl Log {
             Err(e) => return Err(self.failed(format!("producer state cannot be loaded: {e}"))),
         };
         if let Some(marker) = marker {
+            let bumps_epoch = matches!(admission, Admission::Marker { bumps_epoch: true });
             return producers
-                .check_marker(header.producer_id, header.producer_epoch, marker.coordinator_epoch, false)
+                .check_marker(
+                    header.producer_id,
+                    header.producer_epoch,
+                    marker.coordinator_epoch,
+                    bumps_epoch,
+                )
                 .map(|()| None)
                 .map_err(|e| AppendError::refused(&e, offset));
         }
-        match producers.check(header).map_err(|e| AppendError::refused(&e, offset))? {
+        let verdict = match admission {
+            Admission::Transaction { guard, bumps_epoch } => {
+                producers.check_transactional(header, guard, bumps_epoch)
+            }
+            Admission::Plain | Admission::Marker { .. } => producers.check(header),
+        };
+        match verdict.map_err(|e| AppendError::refused(&e, offset))? {
             Verdict::Append => Ok(None),
             Verdict::Duplicate { base_offset, last_offset, timestamp } => {
                 let is_stamped = header.timestamp_type() == TimestampType::LogAppendTime;
@@ -107,6 +150,22 @@ impl Log {
                 Ok(Some(Appended { base_offset, last_offset, log_append_time, duplicate: true }))
             }
         }
+    }
+
+    /// The coordinator is about to be asked about the transaction of a batch: the guard to show with its append. `None` if
+    /// the transaction is open here, so that there is nothing to ask.
+    pub fn begin_verification(
+        &mut self,
+        header: &BatchHeader,
+        now: Now,
+    ) -> Result<Option<VerificationGuard>, AppendError> {
+        self.check_alive()?;
+        let log_end = self.log_end;
+        let begun = match self.load_producers(now) {
+            Ok(producers) => producers.begin_verification(header, log_end),
+            Err(e) => return Err(self.failed(format!("producer state cannot be loaded: {e}"))),
+        };
+        begun.map_err(|e| AppendError::refused(&e, log_end))
     }
 
     fn parse_placed(&self, bytes: &Bytes) -> Result<Vec<PlacedBatch>, AppendError> {
@@ -210,3 +269,6 @@ fn marker_of(batch: &PlacedBatch) -> Option<EndTransactionMarker> {
     let is_marker = batch.header().is_control() && batch.header().has_producer();
     is_marker.then(|| batch.records(CONTROL_BYTES_MAX).ok().and_then(|records| end_marker(&records)))?
 }
+
+#[cfg(test)]
+mod tests;

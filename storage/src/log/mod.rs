@@ -40,8 +40,9 @@ mod start;
 mod time;
 mod truncate;
 
-pub use crate::producer::ProducerDescription;
+pub use crate::producer::{ProducerDescription, VerificationGuard};
 pub use crate::segment::RoomPolicy;
+pub use append::Admission;
 pub use outcome::{AppendError, Appended, Flush, Maintenance, OpenError, Recovery, TruncateError};
 pub use read::{Found, LogReader, Piece, ReadError, Slice};
 
