@@ -131,6 +131,8 @@ impl Run {
             let wanted = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(NODES))
                 .set("segment.bytes", "1048576")
                 .set("retention.ms", "-1")
+                // Brokers whose clocks are wrong would refuse what clients stamp with theirs.
+                .set("message.timestamp.after.max.ms", "9223372036854775807")
                 .set("min.insync.replicas", "2");
             let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(5)));
             loop {

@@ -145,6 +145,7 @@ impl One {
             // This call replaces all configs of the topic.
             ("segment.bytes", "1048576"),
             ("retention.ms", "-1"),
+            ("message.timestamp.after.max.ms", "9223372036854775807"),
             ("min.insync.replicas", "2"),
         ];
         let config =
