@@ -142,7 +142,11 @@ pub fn findings(survey: &Survey, limits: &Limits) -> Vec<Finding> {
     let offline = survey.named(|_, partition| partition.leader < 0);
     let small = survey.named(|topic, p| p.leader >= 0 && p.isr.len() < survey.min_isr_of(topic, p));
     let lagging = survey.named(|_, partition| partition.isr.len() < partition.replicas.len());
-    let down = survey.brokers.values().filter(|broker| broker.fenced).map(|broker| broker.id);
+    let down = survey
+        .brokers
+        .values()
+        .filter(|broker| broker.fenced || survey.is_silent(broker.id))
+        .map(|broker| broker.id);
     let down: Vec<String> =
         down.chain(survey.missing.iter().copied()).map(|id| format!("broker {id}")).collect();
     let mut findings = vec![
@@ -220,6 +224,8 @@ fn disks(survey: &Survey, limits: &Limits) -> Vec<Finding> {
     let (mut failed, mut full) = (Vec::new(), Vec::new());
     for (id, dirs) in &survey.dirs {
         match dirs {
+            // It is down, which is another finding.
+            Err(_) if survey.is_silent(*id) => {}
             Err(error) => failed.push(format!("broker {id}: {error}")),
             Ok(dirs) => {
                 for dir in dirs {
