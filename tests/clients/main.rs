@@ -2,6 +2,7 @@
 //!
 //! Each test starts its own broker on a free port with real files. What other clients say is in `tests/interop/`.
 
+mod absence;
 mod admin;
 mod cluster;
 mod groups;
