@@ -1,8 +1,8 @@
 //! [`Upkeep`]: what the active controller does without being asked: internal topics get the replicas they should have, and
 //! leaders go back to their preferred replicas.
 //!
-//! Soft state of whoever is in office; time is an argument. A look costs something only when brokers or topics have changed
-//! since the last, or when the balance is due.
+//! Soft state of whoever is in office; time is an argument. A look costs something only when brokers, drains or topics have
+//! changed since the last, or when the balance is due.
 
 use std::time::Duration;
 
@@ -61,8 +61,11 @@ impl Upkeep {
     }
 
     fn raise(&mut self, image: &ClusterImage, rules: &UpkeepRules, now: Now) -> Option<Command> {
-        let is_same =
-            |seen: &ClusterImage| seen.brokers.ptr_eq(&image.brokers) && seen.topics.ptr_eq(&image.topics);
+        let is_same = |seen: &ClusterImage| {
+            seen.brokers.ptr_eq(&image.brokers)
+                && seen.topics.ptr_eq(&image.topics)
+                && seen.drains.ptr_eq(&image.drains)
+        };
         if now.mono < self.raise_at || self.settled.as_ref().is_some_and(is_same) {
             return None;
         }
