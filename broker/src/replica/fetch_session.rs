@@ -3,6 +3,9 @@
 //! Reads published views only; what a follower says of itself goes to the writer as input. It neither waits nor reads files:
 //! records that are not in memory are asked for as [`ColdRead`]s. Always holds: a partition answered with something its
 //! follower has to act upon rests until the follower says where it stands then.
+//!
+//! A high watermark that has moved by itself waits for [`MARKS_AFTER`]: the next records say it beside themselves, and an
+//! answer of its own for each would be half of all messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +31,9 @@ use crate::peer::call::Message;
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of one partition in an answer, so that all of them move.
 const PARTITION_BYTES_MAX: usize = 1 << 20;
+/// A follower that has all records hears of a high watermark this late at most, unless records come before. Who reads from
+/// followers waits for it.
+pub(crate) const MARKS_AFTER: Duration = Duration::from_millis(10);
 
 /// The partitions a follower wants, and what they were told last.
 pub(crate) struct FetchSession {
@@ -43,6 +49,8 @@ pub(crate) struct FetchSession {
     held: BTreeSet<TopicIdPartition>,
     /// How long the throttle holds it.
     held_for: Option<Duration>,
+    /// Have no new records, but other marks than the follower knows.
+    behind: BTreeSet<TopicIdPartition>,
 }
 
 /// One partition of a session.
@@ -111,6 +119,7 @@ impl FetchSession {
             throttles: None,
             held: BTreeSet::new(),
             held_for: None,
+            behind: BTreeSet::new(),
         }
     }
 
@@ -213,6 +222,7 @@ impl FetchSession {
             }
             match look {
                 Look::Done => {}
+                Look::Behind => drop(self.behind.insert(id)),
                 Look::Full => {
                     // The next answer begins with it.
                     self.ready.insert(id);
@@ -222,6 +232,21 @@ impl FetchSession {
             }
         }
         None
+    }
+
+    /// Whether the follower knows other marks than there are: after [`MARKS_AFTER`] it is to be told, and with any records
+    /// before that.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Adds the marks that have moved.
+    pub(crate) fn tell_marks(&mut self, answer: &mut Answer) {
+        for id in std::mem::take(&mut self.behind) {
+            if let Some(following) = self.wanted.get_mut(&id).filter(|following| !following.answered) {
+                following.tell_marks(answer);
+            }
+        }
     }
 
     /// What was read from files.
@@ -239,6 +264,8 @@ impl FetchSession {
 /// What a look at one partition came to.
 enum Look {
     Done,
+    /// Nothing is new but the marks.
+    Behind,
     Full,
     Cold(ColdRead),
 }
@@ -270,11 +297,25 @@ impl Following {
                 return Look::Cold(ColdRead { id: wanted.id, reader, from, end, room, marks });
             };
             self.found(bytes_of(slice, from, &reader), marks, answer);
-        } else if self.told != Some(marks) {
+        } else if self.told.is_none() {
             self.told = Some(marks);
             answer.records(&wanted, Vec::new(), None, marks);
+        } else if self.told != Some(marks) {
+            return Look::Behind;
         }
         Look::Done
+    }
+
+    /// Says the marks, if they are those of the follower's leader epoch and it does not know them. Whatever else has happened
+    /// is looked at by itself.
+    fn tell_marks(&mut self, answer: &mut Answer) {
+        let Some(view) = self.handle.view() else { return };
+        let marks = (view.high_watermark, view.log_start);
+        let is_same_reign = view.is_leader && view.leader_epoch == self.wanted.position.leader_epoch;
+        if is_same_reign && self.told != Some(marks) {
+            self.told = Some(marks);
+            answer.records(&self.wanted, Vec::new(), None, marks);
+        }
     }
 
     fn found(&mut self, records: Result<Records, Unread>, marks: (Offset, Offset), answer: &mut Answer) {

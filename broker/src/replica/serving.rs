@@ -1,7 +1,7 @@
 //! The leader's side of replication between nodes: fetch sessions of followers.
 //!
-//! A session belongs to a connection and remembers what its follower wants (`fetch_session`). A fetch with nothing to say waits until a subscribed partition changes, until
-//! its time is up, or until the follower asks again.
+//! A session belongs to a connection and remembers what its follower wants (`fetch_session`). A fetch with nothing to say waits
+//! until a subscribed partition changes, until its time is up, or until the follower asks again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout_at};
 
 use super::ReplicaManager;
-use super::fetch_session::{Answer, FetchSession};
+use super::fetch_session::{Answer, FetchSession, MARKS_AFTER};
 use super::messages::{ReplicaFetch, ReplicaFetched, ReplicaProgress, durable};
 use super::throttles::Throttles;
 use crate::partition::{PartitionHandle, PartitionView, Replication, Subscription};
@@ -80,7 +80,7 @@ async fn fetch(
     followers: &Followers,
     number: u64,
 ) -> Message<ReplicaFetched> {
-    let deadline = Instant::now() + Duration::from_millis(fetch.max_wait_ms.into());
+    let mut deadline = Instant::now() + Duration::from_millis(fetch.max_wait_ms.into());
     let mut answer = Answer::new(fetch.max_bytes);
     for id in fetch.forget {
         session.forget(id);
@@ -99,8 +99,15 @@ async fn fetch(
             let Ok((cold, records)) = read.await else { break };
             session.give(&cold, records, &mut answer);
         }
-        if !answer.is_empty() || followers.arrived.load(Ordering::SeqCst) > number {
+        if !answer.is_empty() {
+            session.tell_marks(&mut answer);
             return answer.message();
+        }
+        if followers.arrived.load(Ordering::SeqCst) > number {
+            return answer.message();
+        }
+        if session.is_behind() {
+            deadline = deadline.min(Instant::now() + MARKS_AFTER);
         }
         let wake_at = session.held_for().map_or(deadline, |rest| deadline.min(Instant::now() + rest));
         tokio::select! {
@@ -108,6 +115,7 @@ async fn fetch(
             () = superseded => return answer.message(),
             woken = timeout_at(wake_at, followers.subscription.changed()) => {
                 if woken.is_err() && wake_at == deadline {
+                    session.tell_marks(&mut answer);
                     return answer.message();
                 }
             }

@@ -18,7 +18,7 @@ use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, TopicIdPartition};
 use tokio::sync::watch;
 
-use super::fetch_session::{Answer, FetchSession};
+use super::fetch_session::{Answer, FetchSession, MARKS_AFTER};
 use super::followees::{Followees, PAUSE, route};
 use super::isr_proposer::{self, Proposals};
 use super::map::ReplicaMap;
@@ -317,7 +317,10 @@ impl SteppedReplicas {
             while let Some(cold) = serving.session.collect(&mut answer) {
                 serving.session.give(&cold, cold.read(), &mut answer);
             }
+            let marks_due = if serving.session.is_behind() { now + MARKS_AFTER } else { deadline };
+            let deadline = deadline.min(marks_due);
             if !answer.is_empty() || now >= deadline {
+                serving.session.tell_marks(&mut answer);
                 said.push(fetched(*from, *connection, answer));
             } else {
                 serving.parked = Some((answer, deadline));

@@ -2,6 +2,7 @@ use tidemark_core::metadata::PartitionImage;
 use tidemark_core::replication::epochs::FetchPosition;
 
 use super::*;
+use crate::partition::append::Acks;
 use crate::partition::testing::{ME, Rig, ask};
 
 const FOLLOWER: BrokerId = 2;
@@ -13,8 +14,17 @@ fn asks(
     handle: &PartitionHandle,
     leader_epoch: LeaderEpoch,
 ) -> Vec<FetchAnswer> {
+    asks_from(rig, session, handle, FetchPosition { leader_epoch, last_fetched_epoch: None, fetch_offset: 0 })
+}
+
+/// What a follower is answered at this position.
+fn asks_from(
+    rig: &mut Rig,
+    session: &mut FetchSession,
+    handle: &PartitionHandle,
+    position: FetchPosition,
+) -> Vec<FetchAnswer> {
     let view = ask(rig, handle.ready_view()).unwrap();
-    let position = FetchPosition { leader_epoch, last_fetched_epoch: None, fetch_offset: 0 };
     let wanted = Wanted { id: handle.id(), position, durable_end: 0, log_start: 0 };
     let mut answer = Answer::new(1 << 20);
     session.begin(7, wanted, Ok((handle.clone(), view)), &mut answer);
@@ -56,4 +66,30 @@ fn a_follower_that_knows_of_its_assignment_before_the_leader_asks_again() {
     rig.settle();
     let agreed = FetchAnswer::Records { range: None, high_watermark: 0, log_start: 0 };
     assert_eq!(asks(&mut rig, &mut session, &handle, 1), [agreed]);
+}
+
+#[test]
+fn marks_that_move_alone_wait_to_be_told() {
+    let mut rig = Rig::new();
+    let handle = rig.partition(0, &[("min.insync.replicas", "1")]);
+    let mut led = PartitionImage::new(&[ME, FOLLOWER], &[ME]);
+    (led.leader_epoch, led.partition_epoch) = (1, 1);
+    handle.assign(led);
+    rig.settle();
+    let mut session = FetchSession::new(FOLLOWER, Subscription::new());
+    rig.append(&handle, Acks::Leader, "a").unwrap();
+    let records = FetchAnswer::Records { range: Some((0, 1)), high_watermark: 1, log_start: 0 };
+    assert_eq!(asks(&mut rig, &mut session, &handle, 1), [records]);
+    let position = FetchPosition { leader_epoch: 1, last_fetched_epoch: Some(1), fetch_offset: 1 };
+    assert_eq!(asks_from(&mut rig, &mut session, &handle, position), []);
+    assert!(!session.is_behind());
+
+    ask(&mut rig, handle.delete_records(Some(1))).unwrap();
+    let mut answer = Answer::new(1 << 20);
+    assert!(session.collect(&mut answer).is_none());
+    assert!(answer.is_empty() && session.is_behind(), "there is nothing but a mark to say");
+    session.tell_marks(&mut answer);
+    let marks = FetchAnswer::Records { range: None, high_watermark: 1, log_start: 1 };
+    assert_eq!(answer.message().head.partitions[0].answer, marks);
+    assert!(!session.is_behind());
 }
