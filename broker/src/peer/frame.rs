@@ -21,6 +21,8 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 const HEAD_BYTES: usize = 9;
 /// Read at once while frames are small.
 const READ_BYTES: usize = 64 << 10;
+/// With less room than this a new piece of memory is begun: frames share one, also those whose records stay in memory for long.
+const ROOM_BYTES: usize = 4 << 10;
 
 /// One frame as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +115,9 @@ impl FrameReader {
     /// A whole frame, if there is one; else room for what is missing.
     fn take(&mut self) -> io::Result<Option<Frame>> {
         let Some(length) = self.buffer.first_chunk::<4>() else {
-            self.buffer.reserve(READ_BYTES);
+            if self.buffer.capacity() - self.buffer.len() < ROOM_BYTES {
+                self.buffer.reserve(READ_BYTES);
+            }
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;

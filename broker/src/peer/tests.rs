@@ -206,3 +206,22 @@ async fn a_hostile_length_is_refused_and_a_promised_one_takes_no_memory() {
     assert!(frames.next(&mut &promised[..]).await.is_err(), "cut off");
     assert!(frames.capacity() < 1 << 20);
 }
+
+#[tokio::test]
+async fn frames_that_follow_each_other_share_memory() {
+    let body = vec![7; 15 << 10];
+    let mut sent = Vec::new();
+    for number in 1..=4 {
+        Outgoing::new(1, number, vec![Bytes::from(body.clone())]).write(&mut sent).await.unwrap();
+    }
+    let mut frames = FrameReader::default();
+    let mut kept = Vec::new();
+    // One frame comes at a time, as from a leader that is asked for each.
+    for frame in sent.chunks(sent.len() / 4) {
+        let mut from = frame;
+        kept.push(frames.next(&mut from).await.unwrap().unwrap().body);
+    }
+    let apart: Vec<usize> =
+        kept.windows(2).map(|two| two[1].as_ptr() as usize - two[0].as_ptr() as usize).collect();
+    assert_eq!(apart, [sent.len() / 4; 3]);
+}
