@@ -19,7 +19,7 @@ pub const NODES: usize = 3;
 /// Longest wait for a process to end by itself, …
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 /// … and for the last one: Kafka's would ask a quorum that has gone for minutes, and is killed in the end as its operators do.
-const STOP_TIME_MAX_LAST: Duration = Duration::from_secs(5);
+const STOP_TIME_MAX_LAST: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Kafka wants an identity before the first start.
 const CLUSTER_ID: &str = "VGlkZW1hcmtCZW5jaGVzAA";

@@ -97,8 +97,9 @@ pub fn run(
     if !script.only_failures {
         round.lose_leader(true)?;
     }
-    round.lose_controller()?;
+    let lost = round.lose_controller()?;
     if !script.only_failures && script.load_seconds > 0.0 {
+        round.restart(lost, None)?;
         round.load()?;
     }
     round.nodes.stop_all()
@@ -157,7 +158,8 @@ impl Round<'_> {
         self.restart(lost, Some(back))
     }
 
-    fn lose_controller(&mut self) -> Result<(), LoadError> {
+    /// The controller goes; returns who that was.
+    fn lose_controller(&mut self) -> Result<i32, LoadError> {
         let lost = self.controller()?;
         let its = self.look()?.led_by(lost);
         let from = self.nodes.kill(lost)?;
@@ -174,7 +176,7 @@ impl Round<'_> {
         let created = created.ok_or_else(|| LoadError::Protocol("no topic could be created".to_owned()))?;
         self.add(Figure::ControllerCreates, from, created);
         self.add(Figure::ControllerLeaders, from, moved?);
-        self.restart(lost, None)
+        Ok(lost)
     }
 
     /// Starts a node again and waits until everything is as before.

@@ -41,7 +41,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     rounds: usize,
     /// Seconds measured of each load, after half as many of warming up; 0 leaves loads out.
-    #[arg(long, default_value_t = 6.0)]
+    #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// Print JSON instead of a table.
     #[arg(long)]
