@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod corpus;
+pub mod failover;
 pub mod fault_disk;
 pub mod librdkafka;
 pub mod logs;

@@ -17,6 +17,7 @@ use super::ControllerHandle;
 use super::lease::Lease;
 use super::peers::{Peers, leader_address};
 use super::quorum::Quorum;
+use super::raft::LEADER_LEASE;
 
 use crate::clock::Clock;
 use crate::peer::call::Message;
@@ -28,6 +29,10 @@ const BEAT_PATIENCE: Duration = Duration::from_millis(1000);
 const BEAT_SOON: Duration = Duration::from_millis(50);
 /// A broker that wants to stop and finds no controller for so long, longer than an election takes, stops without one.
 const UNHEARD_MAX: Duration = Duration::from_millis(1500);
+/// The same where all others have stopped or are about to, and one of them was the controller.
+const UNHEARD_LAST_MAX: Duration = Duration::from_millis(200);
+/// A controller that has heard of no majority for so long is none: it decides nothing that it is asked for.
+const OFFICE_AGE_MAX: Duration = Duration::from_secs(1);
 /// How often the controller looks whether a session is over, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Part of a session by which a lease is shorter: clocks of two machines do not run alike.
@@ -133,7 +138,10 @@ impl Liveness {
         clock: Clock,
         timing: Timing,
     ) -> Arc<Liveness> {
-        let sessions = Mutex::new(Term { term: 0, sessions: BrokerSessions::new(timing.session) });
+        let sessions = Mutex::new(Term {
+            term: 0,
+            sessions: BrokerSessions::after_silence(timing.session, LEADER_LEASE),
+        });
         Arc::new(Liveness { quorum, image, clock, timing, sessions, lease: Arc::default() })
     }
 
@@ -175,7 +183,9 @@ impl Liveness {
         let mut office = self.in_office().ok_or(Unheard::Elsewhere)?;
         match office.sessions.heartbeat(&image, beat, self.clock.now()) {
             Ok((HeartbeatReply { fenced, should_shutdown, renewed, .. }, next)) => {
-                let age = authority_age.filter(|_| renewed && !fenced);
+                // The session counts all the same: whoever is silent then is this controller.
+                let age = authority_age.filter(|age| *age < OFFICE_AGE_MAX).ok_or(Unheard::Elsewhere)?;
+                let age = Some(age).filter(|_| renewed && !fenced);
                 let lease = age.map_or(Duration::ZERO, |age| self.timing.lease(age));
                 Ok((Heard { alive: Alive { fenced, should_shutdown }, lease }, next))
             }
@@ -283,7 +293,9 @@ pub async fn beat(
             }
             Err(Unheard::Elsewhere) => {
                 waits = true;
-                if stops && liveness.clock.now().mono >= heard_at + UNHEARD_MAX {
+                let is_last = !handle.image().usable_brokers().any(|other| other.id != id);
+                let patience = if is_last { UNHEARD_LAST_MAX } else { UNHEARD_MAX };
+                if stops && liveness.clock.now().mono >= heard_at + patience {
                     // Everybody stops, or this node is cut off: either way there is nobody to hand anything to.
                     alive.send_modify(|alive| alive.should_shutdown = true);
                 }

@@ -41,6 +41,8 @@ const BYTES_PER_SNAPSHOT: u64 = 64 << 20;
 const ENTRIES_KEPT: u64 = 1000;
 /// Entries purged at once, so that the log file is not touched for every few.
 const PURGE_BATCH: u64 = 1000;
+/// No voter elects another leader within this after it heard of one, and no leader counts as one for longer without a majority.
+pub(super) const LEADER_LEASE: Duration = Duration::from_millis(600);
 /// Leader to followers; elections start after 3 to 6 of these (about a second from failure to a new leader).
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// A member this close to the end of the log counts as having it.
@@ -431,7 +433,7 @@ fn config() -> Config {
         cluster_name: "metadata".to_owned(),
         heartbeat_interval: heartbeat,
         election_timeout_min: 3 * heartbeat,
-        election_timeout_max: 6 * heartbeat,
+        election_timeout_max: u64::try_from(LEADER_LEASE.as_millis()).expect("less than a second"),
         enable_pre_vote: Some(true),
         enable_tick: false,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_PER_SNAPSHOT),

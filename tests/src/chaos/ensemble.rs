@@ -100,20 +100,51 @@ impl Ensemble {
                 kafka_proxy(id),
             );
             tokio::fs::write(&config, text).await?;
-            members.push(Member {
-                id,
-                dir: data,
-                config,
-                child: None,
-                kafka: kafka(id),
-                orders: dir.join(format!("node-{id}.orders")),
-                chronic: String::new(),
-                ailment: String::new(),
-                skew_ms: 0,
-                is_sick: false,
-            });
+            let orders = dir.join(format!("node-{id}.orders"));
+            members.push(Member::new(id, data, config, kafka(id), orders));
         }
         let bootstrap: Vec<String> = (1..=count).map(|id| kafka_proxy(id).to_string()).collect();
+        Ok(Ensemble {
+            binary: binary.to_owned(),
+            dir: dir.to_owned(),
+            members,
+            bootstrap: bootstrap.join(","),
+        })
+    }
+
+    /// Folders and configurations of three nodes below `dir` that reach each other directly, with these keys of Kafka beside
+    /// the settings of all; none is started.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn direct(
+        binary: &Path,
+        dir: &Path,
+        first_port: u16,
+        kafka_keys: &[(&str, &str)],
+    ) -> io::Result<Ensemble> {
+        let (kafka, peer) = (|id| port(first_port, 0, id), |id| port(first_port, 1, id));
+        let ids = 1..=3;
+        let seeds: Vec<String> = ids.clone().map(|id| peer(id).to_string()).collect();
+        let keys: Vec<String> =
+            kafka_keys.iter().map(|(key, value)| format!("{key:?} = {value:?}\n")).collect();
+        let mut members = Vec::new();
+        for id in ids.clone() {
+            let data = dir.join(format!("node-{id}"));
+            let config = dir.join(format!("node-{id}.toml"));
+            let text = format!(
+                "[node]\nid = {id}\ndata_dir = {data:?}\n[cluster]\nseeds = \"{}\"\n[peer]\nbind = \"{}\"\n\
+                 [[listener]]\nname = \"PLAINTEXT\"\nbind = \"{}\"\n{SETTINGS}{}",
+                seeds.join(", "),
+                peer(id),
+                kafka(id),
+                keys.concat(),
+            );
+            tokio::fs::write(&config, text).await?;
+            let orders = dir.join(format!("node-{id}.orders"));
+            members.push(Member::new(id, data, config, kafka(id), orders));
+        }
+        let bootstrap: Vec<String> = ids.map(|id| kafka(id).to_string()).collect();
         Ok(Ensemble {
             binary: binary.to_owned(),
             dir: dir.to_owned(),
@@ -178,6 +209,12 @@ impl Ensemble {
 }
 
 impl Member {
+    /// A healthy node that does not run.
+    fn new(id: i32, dir: PathBuf, config: PathBuf, kafka: SocketAddr, orders: PathBuf) -> Member {
+        let (chronic, ailment) = (String::new(), String::new());
+        Member { id, dir, config, child: None, kafka, orders, chronic, ailment, skew_ms: 0, is_sick: false }
+    }
+
     /// Where clients would reach it without a proxy.
     pub fn address(&self) -> SocketAddr {
         self.kafka

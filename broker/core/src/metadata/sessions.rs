@@ -28,6 +28,8 @@ const FENCE_RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct BrokerSessions {
     timeout: Duration,
+    /// The first session after a failover.
+    first_timeout: Duration,
     sessions: BTreeMap<BrokerId, Session>,
     deadlines: Deadlines<BrokerId>,
 }
@@ -98,7 +100,15 @@ pub enum HeartbeatRefused {
 impl BrokerSessions {
     /// No sessions. `timeout` is `broker.session.timeout.ms`.
     pub fn new(timeout: Duration) -> Self {
-        BrokerSessions { timeout, sessions: BTreeMap::new(), deadlines: Deadlines::default() }
+        let (sessions, deadlines) = (BTreeMap::new(), Deadlines::default());
+        BrokerSessions { timeout, first_timeout: timeout, sessions, deadlines }
+    }
+
+    /// Sessions of a controller before which nobody was one for at least `silence`: that counts towards the first session, of
+    /// which half is left in any case for brokers to find the new controller.
+    pub fn after_silence(timeout: Duration, silence: Duration) -> Self {
+        let first_timeout = timeout.saturating_sub(silence).max(timeout / 2);
+        BrokerSessions { first_timeout, ..BrokerSessions::new(timeout) }
     }
 
     /// This node became the active controller: every unfenced broker gets a fresh session.
@@ -107,7 +117,7 @@ impl BrokerSessions {
         self.deadlines = Deadlines::default();
         for broker in image.brokers.values().filter(|broker| !broker.fenced) {
             self.sessions.insert(broker.id, Session::new(broker.epoch));
-            self.deadlines.set(broker.id, now.mono + self.timeout);
+            self.deadlines.set(broker.id, now.mono + self.first_timeout);
         }
     }
 
@@ -173,13 +183,17 @@ impl BrokerSessions {
     }
 
     /// A broker that was fenced before it asked may stop at once, and so may one that wants to be fenced as well: it
-    /// will not wait. Any other waits until it leads nothing and everybody who could ask it for a partition knows.
+    /// will not wait. Any other waits until it leads nothing and everybody who could ask it for a partition knows, unless all
+    /// stop.
     fn may_stop(&mut self, image: &ClusterImage, broker: &BrokerRegistration, want_fence: bool) -> bool {
         if broker.fenced || want_fence {
             return true;
         }
         if !broker.in_controlled_shutdown || image.leads_any(broker.id) {
             return false;
+        }
+        if image.usable_brokers().next().is_none() {
+            return true;
         }
         let Some(session) = self.sessions.get_mut(&broker.id) else { return false };
         let index = *session.shutdown_index.get_or_insert(image.version);

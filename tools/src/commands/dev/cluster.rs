@@ -128,19 +128,22 @@ fn describe(status: ExitStatus) -> String {
 
 /// Sends each node SIGTERM and waits; a second signal, or too long a wait, ends them at once.
 async fn stop(mut nodes: Vec<Running>, signals: &mut Signals) -> Result<(), Failure> {
+    // Side by side: whoever is last has nobody to hand over to, and does not wait for it.
     for node in &nodes {
+        eprintln!("stopping node {} …", node.id);
         terminate(&node.child);
     }
-    let all = async {
-        for node in &mut nodes {
-            // A process that cannot be waited for has ended.
-            let _ = node.child.wait().await;
+    let all = futures_util::future::join_all(nodes.iter_mut().map(|Running { id, child }| async move {
+        match child.wait().await {
+            Ok(status) if status.success() => eprintln!("node {id} has stopped"),
+            Ok(status) => eprintln!("node {id} has ended ({})", describe(status)),
+            Err(error) => eprintln!("node {id}: {error}"),
         }
-    };
+    }));
     let ended = tokio::select! {
         biased;
         () = signals.next() => Err("stopped at once, as the second signal asked"),
-        ended = tokio::time::timeout(STOP_TIME_MAX, all) => ended.map_err(|_| "not all nodes stopped in time"),
+        ended = tokio::time::timeout(STOP_TIME_MAX, all) => ended.map(drop).map_err(|_| "not all nodes stopped in time"),
     };
     ended.map_err(|why| {
         for node in &mut nodes {

@@ -160,6 +160,20 @@ fn after_a_failover_everybody_has_a_fresh_session() {
 }
 
 #[test]
+fn who_was_silent_during_an_election_has_less_of_a_session_left() {
+    let world = World::new(2);
+    let first = |silence| {
+        let mut sessions = BrokerSessions::after_silence(TIMEOUT, Duration::from_secs(silence));
+        sessions.reset(&world.image, at(100));
+        let first = sessions.next_deadline().unwrap();
+        (1..=2).for_each(|id| drop(sessions.heartbeat(&world.image, &beat(&world, id), at(101))));
+        (first, sessions.next_deadline().unwrap())
+    };
+    assert_eq!(first(2), (at(107).mono, at(110).mono));
+    assert_eq!(first(8), (at(100).mono + TIMEOUT / 2, at(110).mono), "half of it is left in any case");
+}
+
+#[test]
 fn the_session_of_an_incarnation_is_not_that_of_the_next() {
     let mut world = World::new(1);
     let mut sessions = sessions();
@@ -208,6 +222,16 @@ fn the_silent_hold_up_nobody_who_stops() {
     assert!(!sessions.heartbeat(&world.image, &stop, at(5)).unwrap().0.should_shutdown);
     assert_eq!(sessions.expired(&world.image, at(9)).len(), 1);
     assert!(sessions.heartbeat(&world.image, &stop, at(9)).unwrap().0.should_shutdown);
+}
+
+#[test]
+fn who_stops_with_all_others_waits_for_none_of_them() {
+    let mut world = World::with_topic(3, &[1, 2, 3]);
+    let mut sessions = sessions();
+    sessions.reset(&world.image, at(0));
+    (1..=3).for_each(|id| world.shut_down(id));
+    let stop = Heartbeat { want_shutdown: true, ..beat(&world, 1) };
+    assert!(sessions.heartbeat(&world.image, &stop, at(1)).unwrap().0.should_shutdown);
 }
 
 #[test]
