@@ -269,6 +269,25 @@ fn a_lost_epoch_file_is_rebuilt_from_the_batches() {
 }
 
 #[test]
+fn epochs_that_begin_above_the_start_of_the_log_are_rebuilt_from_the_batches() {
+    let fixture = Fixture::new(0, |c| c.segment_bytes = 1000);
+    let mut log = fixture.open(None);
+    for epoch in [1, 1, 2, 5, 5] {
+        log.append_as_leader(batch(2, 0, 100), epoch, at(0)).unwrap();
+    }
+    let mark = flush(&mut log);
+    // The start moves, and the epochs are stored with it, but the crash comes before the mark is.
+    log.advance_log_start(6).unwrap();
+    log.append_as_leader(batch(2, 0, 100), 9, at(0)).unwrap();
+    flush(&mut log);
+    drop(log);
+    let log = fixture.open(Some(mark));
+    assert_eq!(log.log_start(), 0);
+    let epochs: Vec<_> = (0..12).map(|offset| log.epoch_for(offset)).collect();
+    assert_eq!(epochs, [1, 1, 1, 1, 2, 2, 5, 5, 5, 5, 9, 9].map(Some));
+}
+
+#[test]
 fn a_damaged_or_missing_index_is_rebuilt() {
     let fixture = Fixture::new(0, |c| (c.segment_bytes, c.index_interval_bytes) = (4000, 200));
     let mut log = fixture.open(None);
