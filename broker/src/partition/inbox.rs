@@ -68,8 +68,9 @@ impl Findings {
 pub(crate) enum Command {
     /// Open the log if it is not.
     Open { reply: oneshot::Sender<Result<Arc<PartitionView>, PartitionError>> },
-    /// The controller changed the partition.
-    Assign(PartitionImage),
+    /// The controller changed the partition, and the topic's settings if they come along: what an ISR may commit depends on
+    /// both, so no step may be taken by one of them alone.
+    Assign(PartitionImage, Option<Arc<PartitionConfig>>),
     /// The topic's settings changed; the handle already shows them.
     Configure(Arc<PartitionConfig>),
     /// Move the start of the log.

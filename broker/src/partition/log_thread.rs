@@ -268,11 +268,11 @@ impl LogThread {
                 });
                 let _ = reply.send(view);
             }
-            Command::Assign(image) => {
+            Command::Assign(image, config) => {
                 let brokers = Arc::clone(&self.brokers);
                 if let Some(writer) = self.writer(slot) {
                     let was_replicated = writer.is_replicated();
-                    writer.assign(image, &brokers, now);
+                    writer.assign(image, config, &brokers, now);
                     // Before anybody hears where it stands in a new epoch.
                     self.fetch_again(slot, now);
                     self.publish(slot);

@@ -199,9 +199,16 @@ impl PartitionHandle {
         self.ask(|reply| Command::Flush { reply }).await?
     }
 
-    /// The controller changed the partition.
+    /// The controller changed the partition, and nothing else.
+    #[cfg(test)]
     pub(crate) fn assign(&self, image: PartitionImage) {
-        self.command(Command::Assign(image));
+        self.command(Command::Assign(image, None));
+    }
+
+    /// The controller changed the partition and its topic's settings: both are taken up in one step.
+    pub(crate) fn assign_configured(&self, image: PartitionImage, config: &Arc<PartitionConfig>) {
+        self.shared.config.store(Arc::clone(config));
+        self.command(Command::Assign(image, Some(Arc::clone(config))));
     }
 
     /// The topic's settings changed. Validation sees them at once, the log in its turn.

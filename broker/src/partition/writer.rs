@@ -15,6 +15,7 @@ use tidemark_core::replication::follower::{FetchAnswer, FollowerState, FollowerS
 use tidemark_core::replication::isr::IsrProposal;
 use tidemark_core::replication::leader::LeaderState;
 use tidemark_core::replication::replica::ReplicaProgress;
+use tidemark_protocol::batch::BatchHeader;
 use tidemark_protocol::error_code::ErrorCode;
 use tidemark_protocol::types::{BrokerId, LeaderEpoch, Now, Offset};
 use tidemark_storage::config::FlushPolicy;
@@ -161,8 +162,18 @@ impl PartitionWriter {
     }
 
     /// The controller changed the partition.
-    pub(super) fn assign(&mut self, image: PartitionImage, brokers: &Brokers, now: Now) {
+    pub(super) fn assign(
+        &mut self,
+        image: PartitionImage,
+        config: Option<Arc<PartitionConfig>>,
+        brokers: &Brokers,
+        now: Now,
+    ) {
         self.image = image;
+        if let (LogState::Open(open), Some(config)) = (&mut self.state, config) {
+            open.log.set_config(Arc::clone(&config.log));
+            open.config = config;
+        }
         self.look_again(brokers, now);
     }
 
@@ -356,6 +367,15 @@ impl OpenLog {
     ) -> Option<FollowerStep> {
         let follower = self.follower.as_mut()?;
         Some(follower.on_answer(asked, answer, &Epochs(&self.log)))
+    }
+
+    /// Where the leader's first batch begins, if that is before this log, which is empty: the leader's log starts in the middle
+    /// of a batch after records were deleted, and a log takes whole batches only.
+    pub(super) fn reaches_back_to(&self, records: &[u8]) -> Option<Offset> {
+        let first = BatchHeader::parse(records).ok()?;
+        let is_empty = self.log.log_start() == self.log.log_end();
+        let reaches = first.base_offset < self.log.log_end() && self.log.log_end() < first.next_offset();
+        (is_empty && reaches).then_some(first.base_offset)
     }
 
     /// A follower's high watermark is what its leader says, within its own log.

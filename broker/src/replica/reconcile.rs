@@ -71,20 +71,22 @@ impl Reconciler {
         let mut configs = ConfigCache::default();
         let mut attach: BTreeMap<usize, Vec<(PartitionHandle, PartitionImage)>> = BTreeMap::new();
         let threads = self.directory.inboxes().len();
-        // First: an ISR in this image may count on a min ISR in it.
-        self.reconfigure(delta, &image, &map, &mut configs);
+        let known = map.clone();
         for assigned in &delta.start {
+            let config = configs.get(&self.configs, &image, self.me, &assigned.tp.topic);
             if let Some(handle) = map.partition_by_id(assigned.id) {
-                handle.assign(assigned.partition.clone());
+                // An ISR in this image may count on a min ISR in it, and the other way round: an image may be many changes
+                // ahead of the last, so the new minimum may be one under which the old ISR never was.
+                handle.assign_configured(assigned.partition.clone(), &config);
                 continue;
             }
-            let config = configs.get(&self.configs, &image, self.me, &assigned.tp.topic);
             let inbox = Arc::clone(self.directory.inbox_of(assigned.id));
             let handle = PartitionHandle::new(assigned.id, assigned.tp.clone(), inbox, config);
             map.insert(handle.clone());
             let thread = crate::partition::thread_of(assigned.id, threads);
             attach.entry(thread).or_default().push((handle, assigned.partition.clone()));
         }
+        self.reconfigure(delta, &image, &known, &mut configs);
         for (thread, partitions) in attach {
             self.directory.inboxes()[thread].send(Input::Attach(partitions));
         }

@@ -118,6 +118,11 @@ impl LogThread {
         log_start: Offset,
         now: Now,
     ) -> Option<ErrorCode> {
+        if let Some(base) = self.writer(slot)?.open_log()?.reaches_back_to(&records)
+            && let Some(code) = self.cut(slot, Cut::All(base), now)
+        {
+            return Some(code);
+        }
         if self.journal.has_first_marks() && !self.keep_journal(now, true) {
             return Some(ErrorCode::KafkaStorageError);
         }
@@ -178,7 +183,11 @@ impl LogThread {
         };
         let end = match end {
             Ok(end) => end,
-            Err(error) => return self.cut_failed(&error),
+            Err(error) => {
+                // It may be shorter all the same, and readers are shown it once more.
+                open.set_high_watermark(open.high_watermark());
+                return self.cut_failed(&error);
+            }
         };
         tracing::info!(partition = ?id, end, "a log was cut to where it agrees with its leader");
         open.set_high_watermark(open.high_watermark().min(end));

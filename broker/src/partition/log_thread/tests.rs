@@ -1,7 +1,11 @@
 use std::path::Path;
 
+use bytes::Bytes;
 use tidemark_core::metadata::PartitionImage;
-use tidemark_protocol::batch::BuilderOptions;
+use tidemark_core::replication::epochs::FetchPosition;
+use tidemark_core::replication::follower::FetchAnswer;
+use tidemark_core::replication::replica::ReplicaFetchState;
+use tidemark_protocol::batch::{BatchBuilder, BuilderOptions};
 use tidemark_storage::disk::Disk;
 
 use super::*;
@@ -445,4 +449,54 @@ fn entries_of(rig: &Rig) -> Vec<String> {
     let mut names = rig.disk.read_dir(Path::new("/data")).unwrap();
     names.retain(|name| name.starts_with("t-"));
     names
+}
+
+#[test]
+fn a_follower_takes_a_leaders_log_that_starts_in_the_middle_of_a_batch() {
+    let mut rig = Rig::new();
+    let handle = rig.partition(0, &[]);
+    let mut image = PartitionImage::new(&[2, 1], &[2]);
+    image.leader_epoch = 1;
+    handle.assign(image);
+    rig.settle();
+    let answer = |asked, answer, records| {
+        handle.replicate(replicate::Replication::Answered(replicate::Replicated { asked, answer, records }));
+    };
+    let at = |fetch_offset| FetchPosition { leader_epoch: 1, last_fetched_epoch: None, fetch_offset };
+    answer(at(0), FetchAnswer::OutOfRange { log_start: 90, log_end: 92 }, Bytes::new());
+    rig.settle();
+    let mut builder = BatchBuilder::new(BuilderOptions::default());
+    for (delta, value) in [b"a", b"b", b"c"].into_iter().enumerate() {
+        builder.append(delta as i64, 0, None, Some(value), &[]);
+    }
+    let records = builder.build().place(89, 1).to_bytes();
+    let range = Some((90, 92));
+    answer(at(90), FetchAnswer::Records { range, high_watermark: 92, log_start: 90 }, records);
+    rig.settle();
+    let view = handle.view().unwrap();
+    assert_eq!((view.log_start, view.log_end, view.durable_end), (90, 92, 92));
+    assert_eq!(committed(&view), ["b", "c"]);
+}
+
+#[test]
+fn a_lower_minimum_commits_nothing_for_a_leader_that_is_deposed_in_the_same_image() {
+    let mut rig = Rig::new();
+    let handle = rig.partition(0, &[("min.insync.replicas", "3")]);
+    let mut image = PartitionImage::new(&[ME, 2, 3], &[ME, 2]);
+    handle.assign(image.clone());
+    let _wait = send(&handle, Acks::All, "x");
+    let one = send(&handle, Acks::Leader, "y");
+    rig.settle();
+    assert!(one.is_complete());
+    let (leader_epoch, broker_epoch) = (image.leader_epoch, 1);
+    let fetch = ReplicaFetchState { leader_epoch, broker_epoch, append_end: 1, durable_end: 1, log_start: 0 };
+    handle.replicate(replicate::Replication::Fetched { replica: 2, fetch });
+    rig.settle();
+    // Broker 3 was elected while three had to be in sync: two may commit only after that.
+    (image.leader, image.leader_epoch, image.partition_epoch) =
+        (3, image.leader_epoch + 1, image.partition_epoch + 1);
+    image.isr = [3].into();
+    handle.assign_configured(image, &config(&[("min.insync.replicas", "2")]));
+    rig.settle();
+    assert_eq!(handle.view().unwrap().high_watermark, 0);
 }
