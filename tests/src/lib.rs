@@ -13,3 +13,4 @@ pub mod logs;
 pub mod mutation;
 pub mod node;
 pub mod rng;
+pub mod sim;
