@@ -183,6 +183,12 @@ fn full_body(api: &Api, version: i16) -> Vec<u8> {
             let group = kafka::GroupId(text("g"));
             kafka::DescribeGroupsRequest::default().with_groups(vec![group; 3]).encode(&mut body, version)
         }
+        // Version 1 has a flag more, before the tags.
+        ApiKey::AddRaftVoter if version == 1 => {
+            let mut body = default_body::<kafka::AddRaftVoterRequest>(0);
+            body.insert(body.len() - 1, 1);
+            return body;
+        }
         key => return with_request!(key, default_body(request_codec_version(key, version))),
     };
     encoded.expect("fields are those of every version");

@@ -63,14 +63,27 @@ impl Mirror {
         self.is_open = false;
     }
 
-    /// Reads what is new. `Err` when the disk cannot be read.
+    /// Reads what is new, or everything when the log was opened or cut. `Err` when the disk cannot be read: then what was known of
+    /// a log before it was opened is still what is known.
     pub fn read(&mut self, sight: &Sight) -> Result<(), String> {
-        if !self.is_open || self.cuts != sight.cuts || sight.log_end < self.log_end {
-            let (was_wiped, deleted_to) = (self.was_wiped, self.deleted_to);
-            *self = Mirror { is_open: true, cuts: sight.cuts, was_wiped, deleted_to, ..Mirror::default() };
-            self.log_start = sight.log_start;
-            self.log_end = sight.log_start;
+        if self.is_open && self.cuts == sight.cuts && sight.log_end >= self.log_end {
+            return self.read_on(sight);
         }
+        let mut fresh = Mirror {
+            is_open: true,
+            cuts: sight.cuts,
+            log_start: sight.log_start,
+            log_end: sight.log_start,
+            was_wiped: self.was_wiped,
+            deleted_to: self.deleted_to,
+            ..Mirror::default()
+        };
+        fresh.read_on(sight)?;
+        *self = fresh;
+        Ok(())
+    }
+
+    fn read_on(&mut self, sight: &Sight) -> Result<(), String> {
         let mut at = self.log_end.max(sight.log_start);
         while at < sight.log_end {
             let slice =
