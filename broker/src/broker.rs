@@ -81,6 +81,12 @@ pub enum StartError {
     /// The metadata quorum.
     #[error(transparent)]
     Controller(#[from] controller::StartError),
+    /// The node's copy of the metadata is gone, but it was in a cluster with others.
+    #[error("{path} holds partitions, but the cluster's metadata in it are gone; empty it, and this node joins its cluster anew and fetches its replicas again", path = path.display())]
+    LostMetadata {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The registration was refused.
     #[error("the controller refused this broker: {0}")]
     Registration(String),

@@ -1,7 +1,9 @@
 //! Replicas that lost what they held come back whole: every batch as on the other nodes, byte by byte.
 
+use std::path::Path;
 use std::time::Duration;
 
+use tidemark_broker::broker::StartError;
 use tidemark_storage::disk::{Disk, OsDisk};
 use tidemark_tests::cluster::Cluster;
 use tidemark_tests::librdkafka::{PATIENCE, produce_numbers};
@@ -60,6 +62,14 @@ async fn whole(cluster: &Cluster) {
     }
 }
 
+/// Removes all that a directory holds.
+fn wipe(dir: &Path) {
+    for name in OsDisk.read_dir(dir).expect("a directory") {
+        let path = dir.join(name);
+        OsDisk.remove_dir_all(&path).or_else(|_| OsDisk.remove_file(&path)).expect("removed");
+    }
+}
+
 async fn all_records_are_there(cluster: &Cluster) {
     for partition in 0..PARTITIONS {
         let expected: Vec<i32> = (0..3000).filter(|i| i % PARTITIONS == partition).collect();
@@ -71,10 +81,7 @@ async fn all_records_are_there(cluster: &Cluster) {
 async fn a_node_whose_disk_was_wiped_comes_back_whole() {
     let mut cluster = cluster_with_records().await;
     cluster.stop_node(2).await;
-    for name in OsDisk.read_dir(cluster.dir(2)).expect("a directory") {
-        let path = cluster.dir(2).join(name);
-        OsDisk.remove_dir_all(&path).or_else(|_| OsDisk.remove_file(&path)).expect("removed");
-    }
+    wipe(cluster.dir(2));
     cluster.start_node(2).await;
     whole(&cluster).await;
     all_records_are_there(&cluster).await;
@@ -119,6 +126,34 @@ async fn logs_whose_journals_are_gone_prove_nothing_and_are_compared_with_the_le
     cluster.stop_node(1).await;
     OsDisk.remove_dir_all(&cluster.dir(1).join("journal")).expect("removed");
     OsDisk.remove_dir_all(&cluster.dir(1).join("t-2")).expect("removed");
+    cluster.start_node(1).await;
+    whole(&cluster).await;
+    all_records_are_there(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_with_the_id_of_a_live_node_is_refused_and_disturbs_nobody() {
+    let cluster = cluster_with_records().await;
+    let (first, second) = tokio::join!(cluster.refused_double(1), cluster.refused_double(2));
+    for (id, why) in [(1, first), (2, second)] {
+        assert!(why.contains(&format!("node id {id} is taken")), "{why}");
+        let (clients, nodes) = (cluster.address(id).to_string(), cluster.peer_address(id));
+        assert!(why.contains(&clients) || why.contains(nodes), "{why}");
+    }
+    whole(&cluster).await;
+    all_records_are_there(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_founder_whose_metadata_are_gone_founds_no_second_cluster_and_joins_once_it_is_emptied() {
+    let mut cluster = cluster_with_records().await;
+    cluster.stop_node(1).await;
+    OsDisk.remove_dir_all(&cluster.dir(1).join("metadata")).expect("removed");
+    let refused = cluster.try_start_node(1).await.expect_err("it knows of no cluster");
+    assert!(matches!(refused, StartError::LostMetadata { .. }), "{refused}");
+    wipe(cluster.dir(1));
     cluster.start_node(1).await;
     whole(&cluster).await;
     all_records_are_there(&cluster).await;

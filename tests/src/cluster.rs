@@ -112,6 +112,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// Tries to start another process as the node `id`, on an empty directory of its own, and says how it is refused.
+    pub async fn refused_double(&self, id: i32) -> String {
+        let double = Member::new(Arc::new(OsDisk), free_port(), &self.seeds);
+        match self.broker_of(id, &double).await {
+            Ok(_) => panic!("a second node {id} was let in"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Stops all nodes that run.
     pub async fn stop(mut self) {
         let brokers: Vec<Broker> = self.nodes.iter_mut().filter_map(|node| node.broker.take()).collect();
@@ -126,6 +135,11 @@ impl Cluster {
     /// Where a node takes clients.
     pub fn address(&self, id: i32) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.member(id).kafka))
+    }
+
+    /// Where a node takes the other nodes; it is one of those that began the cluster.
+    pub fn peer_address(&self, id: i32) -> &str {
+        self.seeds.split(',').nth(id as usize - 1).expect("one of the first nodes")
     }
 
     /// A client's settings with the addresses of all nodes.
@@ -223,7 +237,10 @@ impl Cluster {
     }
 
     async fn broker_on(&self, id: i32) -> Result<Broker, StartError> {
-        let node = self.member(id);
+        self.broker_of(id, self.member(id)).await
+    }
+
+    async fn broker_of(&self, id: i32, node: &Member) -> Result<Broker, StartError> {
         let dir = node.dir.path();
         let mut layers = Layers::default();
         layers.add_file("tidemark.toml", &node.file);

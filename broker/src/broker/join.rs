@@ -18,17 +18,18 @@ use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::controller::formation::{self, Formation};
 use crate::controller::{
-    self, Beginning, Controller, ControllerHandle, Peers, Recovery, Registration, Timing,
+    self, Beginning, Controller, ControllerHandle, METADATA_DIR, Peers, Recovery, Registration, Timing,
+    liveness,
 };
 use crate::data_dir::{DataDir, FIRST_RAFT_ID, Fresh, HeldDir};
 use crate::partition::Findings;
 use crate::peer::client::Introduction;
 use crate::peer::{Myself, PeerClients, PeerListener, Services};
-use crate::replica::Opening;
 use crate::replica::fetcher::PEER_LISTENER;
+use crate::replica::{JOURNAL_DIR, Opening};
 
 /// How long a broker tries to register: the session of a process that was killed has to end first.
-const REGISTER_TIME_MAX: Duration = Duration::from_secs(60);
+const REGISTER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Between two attempts to register.
 const REGISTER_PAUSE: Duration = Duration::from_millis(200);
 
@@ -59,8 +60,11 @@ pub(super) async fn take_place(
         incarnation,
     }));
     let peers = open_peers(config, ports, me, stopping)?;
-    let (fresh, beginning) = beginning(config, &held, &peers, directory_id).await;
+    let (fresh, beginning) = beginning(config, &held, &peers, directory_id).await?;
     let data_dir = held.open(disk, config.node_id, config.cluster_id.as_deref(), &fresh)?;
+    if has_lost_metadata(config, &**disk, &data_dir) {
+        return Err(StartError::LostMetadata { path: config.data_dir.clone() });
+    }
     let previous_epoch = clean_shutdown::take(&**disk, data_dir.path());
     let previous_epoch = previous_epoch.map_err(|error| StartError::Other(error.to_string()))?;
     peers.clients.join_cluster(&data_dir.identity().cluster_id);
@@ -79,6 +83,13 @@ pub(super) async fn take_place(
     })
     .await?;
     Ok(Place { data_dir, peers, controller, previous_epoch })
+}
+
+/// Whether this node was in a cluster with others and no longer knows of it: alone it would found that cluster a second time,
+/// with nothing in it.
+fn has_lost_metadata(config: &NodeConfig, disk: &dyn Disk, data_dir: &DataDir) -> bool {
+    let has = |name: &str| disk.exists(&data_dir.path().join(name));
+    !data_dir.is_new() && !config.seeds.is_empty() && has(JOURNAL_DIR) && !has(METADATA_DIR)
 }
 
 /// Opens the port for other nodes, which may ask from now on where this one stands.
@@ -107,18 +118,19 @@ async fn beginning(
     held: &HeldDir,
     peers: &Peers,
     directory_id: Uuid,
-) -> (Fresh, Beginning) {
+) -> Result<(Fresh, Beginning), StartError> {
     let found = Fresh { cluster_id: fresh_cluster_id(config), directory_id, raft_id: None };
     if held.identity().is_some() {
         // Only a voter without history asks; one that joined and was killed before it had any goes on joining.
         let joins = held.identity().is_some_and(|identity| identity.raft_id != FIRST_RAFT_ID);
-        return (found, if joins { Beginning::Follow } else { Beginning::Found });
+        return Ok((found, if joins { Beginning::Follow } else { Beginning::Found }));
     }
     match formation::find(&peers.clients, &peers.address, &config.seeds, config.roles.controller).await {
-        Formation::Found => (found, Beginning::Found),
+        Formation::Refused(why) => Err(StartError::Registration(why)),
+        Formation::Found => Ok((found, Beginning::Found)),
         Formation::Join { cluster_id, raft_id } => {
             let cluster_id = TopicId::parse(&cluster_id).map_or(found.cluster_id, |id| id.0);
-            (Fresh { cluster_id, directory_id, raft_id: Some(raft_id) }, Beginning::Follow)
+            Ok((Fresh { cluster_id, directory_id, raft_id: Some(raft_id) }, Beginning::Follow))
         }
     }
 }
@@ -169,11 +181,14 @@ pub(super) async fn register(
 async fn insist(controller: &ControllerHandle, registration: Registration) -> Result<(), StartError> {
     let id = registration.id;
     let register = async {
+        let mut told = false;
         loop {
             match controller.register_broker(registration.clone()).await {
                 Ok(Ok(_epoch)) => return Ok(()),
                 Ok(Err(failure)) if failure.code == ErrorCode::DuplicateBrokerRegistration => {
-                    tracing::info!("waiting for the session of this node's last run to end");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("waiting for the session of this node's last run to end");
+                    }
                     tokio::time::sleep(REGISTER_PAUSE).await;
                 }
                 Ok(Err(failure)) => return Err(StartError::Registration(failure.message)),
@@ -182,7 +197,11 @@ async fn insist(controller: &ControllerHandle, registration: Registration) -> Re
         }
     };
     let registered = tokio::time::timeout(REGISTER_TIME_MAX, register).await;
-    registered.unwrap_or_else(|_| Err(StartError::Registration(format!("another process runs as node {id}"))))
+    registered.unwrap_or_else(|_| {
+        let image = controller.image();
+        let why = image.brokers.get(&id).map(|known| liveness::taken(known));
+        Err(StartError::Registration(why.unwrap_or_else(|| format!("another process runs as node {id}"))))
+    })
 }
 
 /// Says what this start makes of the disk, where it is not as it was left.

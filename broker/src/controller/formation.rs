@@ -4,9 +4,13 @@
 //! is admitted (it gets an id that no voter ever had), then the leader sends it the metadata. Only when every seed says
 //! that it is new as well may the first of them found a cluster: a seed that does not answer may hold one.
 //!
+//! Nobody is let in while another process lives that runs as the same node from another directory: a seed may be that one, or
+//! the controller knows of it.
+//!
 //! ```text
 //!  no seeds ─────────────────────────────────────────────▶ found
 //!  seeds ─▶ ask all ─▶ one is in a cluster ─▶ Admit ─▶ Join
+//!               ├────▶ one has its id ─▶ refused, unless that one goes
 //!               └────▶ all are new ─▶ the first seed founds, the others ask again
 //! ```
 
@@ -25,6 +29,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 /// Rounds after which the log says what is waited for, and again after as many.
 const ROUNDS_IN_SILENCE: u32 = 25;
+/// Rounds in which a node hears that another one lives in its place before it believes that: the session of one that was killed has
+/// to end first.
+const ROUNDS_TAKEN_MAX: u32 = 75;
 
 /// Asks a node where it stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +100,8 @@ pub enum Elsewhere {
     Ask(Option<String>),
     /// The quorum is busy with another change.
     Later(String),
+    /// Another process runs as this node, with another directory.
+    Taken(String),
 }
 
 /// What an empty directory becomes.
@@ -107,6 +116,8 @@ pub enum Formation {
         /// Its id among the voters.
         raft_id: RaftId,
     },
+    /// It must not join: a node with its id lives.
+    Refused(String),
 }
 
 /// Finds out what this node, reached at `own` address, becomes. Asks for as long as it takes; founds no cluster where it may not
@@ -115,15 +126,30 @@ pub async fn find(clients: &PeerClients, own: &str, seeds: &[String], may_vote: 
     if seeds.is_empty() {
         return Formation::Found;
     }
+    let id = clients.me().node_id;
+    let mut taken = 0;
     for round in 1.. {
         let standings = ask_all(clients, own, seeds).await;
-        if let Some((cluster_id, controller)) = standings.iter().find_map(member) {
-            match admitted(clients, controller).await {
-                Ok(raft_id) => return Formation::Join { cluster_id, raft_id },
-                Err(why) => tracing::debug!(why, "not admitted yet"),
+        let outcome = match (namesake(id, &standings), standings.iter().find_map(member)) {
+            (Some(why), _) => Err(NotAdmitted::Taken(why)),
+            (None, Some((cluster_id, controller))) => {
+                admitted(clients, controller).await.map(|raft_id| Formation::Join { cluster_id, raft_id })
             }
-        } else if may_vote && may_found(own, seeds, &standings) {
-            return Formation::Found;
+            (None, None) if may_vote && may_found(own, seeds, &standings) => Ok(Formation::Found),
+            (None, None) => Err(NotAdmitted::Later("no seed is in a cluster".to_owned())),
+        };
+        match outcome {
+            Ok(formation) => return formation,
+            Err(NotAdmitted::Taken(why)) => {
+                taken += 1;
+                if taken == ROUNDS_TAKEN_MAX {
+                    return Formation::Refused(why);
+                }
+                if taken == 1 {
+                    tracing::warn!("{why}; waiting whether that one goes");
+                }
+            }
+            Err(NotAdmitted::Later(why)) => tracing::debug!(why, "not admitted yet"),
         }
         if round % ROUNDS_IN_SILENCE == 0 {
             tell(own, seeds, &standings);
@@ -154,27 +180,56 @@ fn member((seed, answer): &(String, Result<Standing, CallError>)) -> Option<(Str
     }
 }
 
+/// That a seed runs as this node, if one does.
+fn namesake(id: BrokerId, answers: &Answers) -> Option<String> {
+    let is = |answer: &Result<Standing, CallError>| matches!(answer, Err(CallError::Namesake { .. }));
+    let (seed, _) = answers.iter().find(|(_, answer)| is(answer))?;
+    Some(taken(id, seed))
+}
+
 /// The first seed founds, once all others are known to be new.
 fn may_found(own: &str, seeds: &[String], answers: &Answers) -> bool {
     seeds.first().is_some_and(|first| first == own)
         && answers.iter().all(|(_, answer)| *answer == Ok(Standing::New))
 }
 
-async fn admitted(clients: &PeerClients, controller: String) -> Result<RaftId, String> {
+/// Why a newcomer has no id yet.
+enum NotAdmitted {
+    /// Another process runs as this node.
+    Taken(String),
+    /// Nobody could decide.
+    Later(String),
+}
+
+async fn admitted(clients: &PeerClients, controller: String) -> Result<RaftId, NotAdmitted> {
     let me = clients.me();
     let mut address = controller;
     // The first asked may only know who leads; whoever it names knows better.
     for _ in 0..3 {
         let question = Admit { node_id: me.node_id, directory_id: me.directory_id };
         let answer = clients.to(&address, Purpose::Control).call(question, ANSWER_PATIENCE).await;
-        match answer.map_err(|error| error.to_string())? {
+        let unanswered = |error| match error {
+            CallError::Namesake { address, .. } => NotAdmitted::Taken(taken(me.node_id, &address)),
+            other => NotAdmitted::Later(other.to_string()),
+        };
+        match answer.map_err(unanswered)? {
             Ok(raft_id) => return Ok(raft_id),
             Err(Elsewhere::Ask(Some(other))) => address = other,
-            Err(Elsewhere::Ask(None)) => return Err(format!("{address} knows no controller")),
-            Err(Elsewhere::Later(why)) => return Err(why),
+            Err(Elsewhere::Ask(None)) => {
+                return Err(NotAdmitted::Later(format!("{address} knows no controller")));
+            }
+            Err(Elsewhere::Later(why)) => return Err(NotAdmitted::Later(why)),
+            Err(Elsewhere::Taken(why)) => return Err(NotAdmitted::Taken(why)),
         }
     }
-    Err("nobody says that it is the controller".to_owned())
+    Err(NotAdmitted::Later("nobody says that it is the controller".to_owned()))
+}
+
+/// That the node id `id` is in use `at` some addresses, in words for whoever runs a second process with it.
+pub fn taken(id: BrokerId, at: &str) -> String {
+    format!(
+        "node id {id} is taken: a node with that id is alive at {at}; give this node another node.id, or stop the other one first"
+    )
 }
 
 fn tell(own: &str, seeds: &[String], answers: &Answers) {
@@ -210,6 +265,15 @@ mod tests {
         assert!(!may_found("b", &seeds, &all_new), "only the first");
         let one_silent = answers(&[("b", silent()), ("c", Ok(Standing::New))]);
         assert!(!may_found("a", &seeds, &one_silent), "the silent one may hold a cluster");
+    }
+
+    #[test]
+    fn a_seed_with_the_id_of_this_node_is_named() {
+        let why = "two nodes have id 7".to_owned();
+        let twin = Err(CallError::Namesake { address: "c".to_owned(), why });
+        let found = namesake(7, &answers(&[("b", Ok(Standing::New)), ("c", twin)])).expect("c is one");
+        assert!(found.starts_with("node id 7 is taken: a node with that id is alive at c;"), "{found}");
+        assert_eq!(namesake(7, &answers(&[("b", silent()), ("c", Ok(Standing::New))])), None);
     }
 
     #[test]

@@ -51,7 +51,9 @@ pub async fn join(
                         continue;
                     }
                     Ok(Err(Elsewhere::Ask(None))) => {}
-                    Ok(Err(Elsewhere::Later(why))) => tracing::debug!(%address, why, "not let in yet"),
+                    Ok(Err(Elsewhere::Later(why) | Elsewhere::Taken(why))) => {
+                        tracing::debug!(%address, why, "not let in yet")
+                    }
                     Err(error) => tracing::debug!(%error, "not let in yet"),
                 }
             }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidemark_core::metadata::sessions::{BrokerSessions, Heartbeat, HeartbeatRefused, HeartbeatReply};
-use tidemark_core::metadata::{BrokerSettings, ClusterImage, Command, ConfigLayers};
+use tidemark_core::metadata::{BrokerRegistration, BrokerSettings, ClusterImage, Command, ConfigLayers};
 use tidemark_protocol::types::BrokerId;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::ControllerHandle;
+use super::formation;
 use super::lease::Lease;
 use super::peers::{Peers, leader_address};
 use super::quorum::Quorum;
@@ -176,6 +177,19 @@ impl Liveness {
         known.is_some_and(|epoch| office.sessions.is_live(id, epoch))
     }
 
+    /// What to tell a process that would run as this node from another directory while one lives that does.
+    pub(super) fn in_place_of(&self, id: BrokerId, directory: Uuid) -> Option<String> {
+        let members = self.quorum.members();
+        let own = members.get(self.quorum.metrics().id).filter(|member| member.broker_id == id);
+        let image = self.image.borrow().clone();
+        let known = image.brokers.get(&id)?;
+        let is_other = match own {
+            Some(own) => own.directory_id != directory,
+            None => !known.directories.contains(&directory) && known.is_usable() && self.is_live(id),
+        };
+        is_other.then(|| taken(known))
+    }
+
     fn hear(&self, beat: &Heartbeat) -> Result<(Heard, Option<Command>), Unheard> {
         // Before the image: what an earlier controller decided is in it then.
         let authority_age = self.quorum.authority_age();
@@ -213,6 +227,13 @@ impl Liveness {
             .map(|mut office| office.sessions.expired(&image, self.clock.now()))
             .unwrap_or_default()
     }
+}
+
+/// That this broker's id is in use, and where.
+pub fn taken(broker: &BrokerRegistration) -> String {
+    let at: Vec<String> =
+        broker.endpoints.iter().map(|at| format!("{}:{} ({})", at.host, at.port, at.listener)).collect();
+    formation::taken(broker.id, &at.join(", "))
 }
 
 /// Answers the heartbeats of other nodes.

@@ -77,6 +77,9 @@ const FORWARD_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to find the leader.
 const FORWARD_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where the controller's files are, in the data directory.
+pub const METADATA_DIR: &str = "metadata";
+
 /// What the controller of a node is made of.
 pub struct StartOptions {
     /// Where its files are.
@@ -166,7 +169,7 @@ impl Controller {
     pub async fn start(options: StartOptions) -> Result<Controller, StartError> {
         let StartOptions { disk, data_dir, identity, incarnation, peers, beginning, clock, timing, .. } =
             options;
-        let dir = data_dir.join("metadata");
+        let dir = data_dir.join(METADATA_DIR);
         let prepare = || {
             disk.create_dir_all(&dir)?;
             disk.sync_dir(&data_dir)
@@ -349,9 +352,12 @@ impl ControllerHandle {
             }
             Ok(Err(NotDecided::AlreadyApplied)) => self.remembered(proposal.sequence).await.map(Some),
             Ok(Err(NotDecided::NotLeader(_) | NotDecided::Stopped(_)))
-            | Err(CallError::Unreachable { .. } | CallError::TimedOut { .. } | CallError::Refused { .. }) => {
-                Ok(None)
-            }
+            | Err(
+                CallError::Unreachable { .. }
+                | CallError::TimedOut { .. }
+                | CallError::Refused { .. }
+                | CallError::Namesake { .. },
+            ) => Ok(None),
         }
     }
 

@@ -62,10 +62,10 @@ pub(super) fn serve(
         let proposal = prepared(&alive, message.head.proposal);
         async move { Ok(decided(&*quorum, &images, proposal).await.into()) }
     });
-    let own = Arc::clone(quorum);
+    let (own, alive) = (Arc::clone(quorum), Arc::clone(liveness));
     peers.services.serve(move |_, message: Message<Admit>| {
-        let quorum = Arc::clone(&own);
-        async move { Ok(admitted(&*quorum, &message.head).await.into()) }
+        let (quorum, alive) = (Arc::clone(&own), Arc::clone(&alive));
+        async move { Ok(admitted(&*quorum, &alive, &message.head).await.into()) }
     });
     let (own, told) = (Arc::clone(quorum), Arc::clone(newcomer));
     peers.services.serve(move |_, message: Message<Join>| {
@@ -100,8 +100,16 @@ async fn decided(
     }
 }
 
-async fn admitted(quorum: &dyn Quorum, admit: &Admit) -> Admission {
+/// Whoever is admitted takes the place of the voter with its node id: nobody may while that one lives.
+async fn admitted(quorum: &dyn Quorum, alive: &Liveness, admit: &Admit) -> Admission {
+    let vacant = || match alive.in_place_of(admit.node_id, admit.directory_id) {
+        Some(other) => Err(Elsewhere::Taken(other)),
+        None => Ok(()),
+    };
+    vacant()?;
     let id = quorum.new_id().await.map_err(|error| elsewhere(quorum, error.into()))?;
+    // Only now is it certain that this node leads, and has seen what earlier leaders decided.
+    vacant()?;
     tracing::info!(node = admit.node_id, directory = %admit.directory_id, id, "a node joins the cluster");
     Ok(id)
 }

@@ -45,6 +45,14 @@ pub enum CallError {
         /// What it said.
         why: String,
     },
+    /// The other node has the id of this one, and another directory.
+    #[error("{address} is a namesake: {why}")]
+    Namesake {
+        /// Who was asked.
+        address: String,
+        /// What it said.
+        why: String,
+    },
 }
 
 /// A message and the raw bytes that go with it.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::call::{self, Call, CallError, Message};
-use super::frame::{ANSWER, Frame, FrameReader, Outgoing, REFUSED, UNANSWERED};
+use super::frame::{ANSWER, Frame, FrameReader, NAMESAKE, Outgoing, REFUSED, UNANSWERED};
 use super::hello::{Hello, Myself, PROTOCOL_VERSION};
 use crate::transport;
 
@@ -156,30 +156,55 @@ impl Connector {
         while let Some(first) = calls.recv().await {
             match self.connect().await {
                 Ok(connection) => connection.serve(first, &mut calls).await,
-                Err(error) => first.fail(&self.address, &error.to_string()),
+                Err(none) => first.fail(none.told_of(&self.address)),
             }
         }
     }
 
-    async fn connect(&mut self) -> io::Result<Connection> {
+    async fn connect(&mut self) -> Result<Connection, NoConnection> {
         if self.last_attempt.is_some_and(|last| last.elapsed() < RECONNECT_PAUSE) {
-            return Err(io::Error::new(io::ErrorKind::NotConnected, "it could not be reached just now"));
+            let why = "it could not be reached just now";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, why).into());
         }
         self.last_attempt = Some(Instant::now());
         let open = async {
             let stream = transport::connect(&self.address).await?;
             Connection::open(stream, Arc::clone(&self.address), &self.me.load_full()).await
         };
-        timeout(CONNECT_TIME_MAX, open).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(CONNECT_TIME_MAX, open)
+            .await
+            .unwrap_or_else(|_| Err(NoConnection::Failed(io::ErrorKind::TimedOut.into())))
+    }
+}
+
+/// Why a connection was not made.
+enum NoConnection {
+    Failed(io::Error),
+    /// The other node has this one's id.
+    Namesake(String),
+}
+
+impl From<io::Error> for NoConnection {
+    fn from(error: io::Error) -> Self {
+        NoConnection::Failed(error)
+    }
+}
+
+impl NoConnection {
+    fn told_of(self, address: &str) -> CallError {
+        let address = address.to_owned();
+        match self {
+            NoConnection::Failed(error) => CallError::Unreachable { address, why: error.to_string() },
+            NoConnection::Namesake(why) => CallError::Namesake { address, why },
+        }
     }
 }
 
 impl Queued {
-    fn fail(self, address: &str, why: &str) {
+    fn fail(self, error: CallError) {
         if let Some(reply) = self.reply {
             // Whoever asked may have given up.
-            let _ =
-                reply.send(Err(CallError::Unreachable { address: address.to_owned(), why: why.to_owned() }));
+            let _ = reply.send(Err(error));
         }
     }
 }
@@ -197,16 +222,19 @@ struct Connection {
 
 impl Connection {
     /// Introduces this node and hears who answers.
-    async fn open(stream: TcpStream, address: Arc<str>, me: &Myself) -> io::Result<Connection> {
+    async fn open(stream: TcpStream, address: Arc<str>, me: &Myself) -> Result<Connection, NoConnection> {
         let (mut reads, mut writes) = stream.into_split();
         let hello = Hello { version: PROTOCOL_VERSION, from: me.clone() };
         Outgoing::new(Hello::KIND, 1, call::encode(Message::from(hello))).write(&mut writes).await?;
         let mut frames = FrameReader::default();
-        let answer = frames.next(&mut reads).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        if answer.kind != ANSWER {
-            return Err(io::Error::other(String::from_utf8_lossy(&answer.body).into_owned()));
+        let answer =
+            frames.next(&mut reads).await?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        let why = || String::from_utf8_lossy(&answer.body).into_owned();
+        match answer.kind {
+            ANSWER => Ok(Connection { address, writes, reads, frames }),
+            NAMESAKE => Err(NoConnection::Namesake(why())),
+            _ => Err(io::Error::other(why()).into()),
         }
-        Ok(Connection { address, writes, reads, frames })
     }
 
     /// Writes calls and hands out answers, until the connection breaks.

@@ -1,6 +1,6 @@
 //! Frames between nodes: `length: u32` (of what follows) · `kind: u8` · `number: u64` · body. Big-endian.
 //!
-//! The answer to a call has its number and kind [`ANSWER`], or [`REFUSED`] with a text. A call that wants no answer has
+//! The answer to a call has its number and kind [`ANSWER`], or [`REFUSED`] or [`NAMESAKE`] with a text. A call that wants no answer has
 //! number 0.
 
 use std::io::{self, IoSlice};
@@ -8,6 +8,8 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+/// Kind of the answer to a hello whose sender has the id of the node that answers; only a text.
+pub const NAMESAKE: u8 = 0xFD;
 /// Kind of an answer.
 pub const ANSWER: u8 = 0xFE;
 /// Kind of an answer that is only a text saying why there is none.
@@ -27,7 +29,7 @@ const ROOM_BYTES: usize = 4 << 10;
 /// One frame as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Which call, or [`ANSWER`] or [`REFUSED`].
+    /// Which call, or [`ANSWER`], [`REFUSED`] or [`NAMESAKE`].
     pub kind: u8,
     /// What matches an answer to its call.
     pub number: u64,

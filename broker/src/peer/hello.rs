@@ -37,28 +37,39 @@ impl Call for Hello {
     type Answer = Myself;
 }
 
+/// Why two nodes should not talk, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Objection {
+    /// They are of different versions or clusters.
+    #[error("{0}")]
+    Stranger(String),
+    /// They have one id and two directories.
+    #[error("two nodes have id {0}: give one of them another node.id")]
+    Namesake(BrokerId),
+}
+
 /// The node at the other end of a connection.
 pub type Caller = Myself;
 
 impl Myself {
     /// Why these two should not talk, if so.
-    pub(super) fn objection(&self, hello: &Hello) -> Option<String> {
+    pub(super) fn objection(&self, hello: &Hello) -> Option<Objection> {
         let from = &hello.from;
         if hello.version != PROTOCOL_VERSION {
-            return Some(format!(
+            return Some(Objection::Stranger(format!(
                 "node {} speaks version {}, this node {PROTOCOL_VERSION}",
                 from.node_id, hello.version
-            ));
+            )));
         }
         let strangers = !from.cluster_id.is_empty() && !self.cluster_id.is_empty();
         if strangers && from.cluster_id != self.cluster_id {
-            return Some(format!(
+            return Some(Objection::Stranger(format!(
                 "node {} belongs to cluster {}, node {} to cluster {}",
                 from.node_id, from.cluster_id, self.node_id, self.cluster_id
-            ));
+            )));
         }
         if from.node_id == self.node_id && from.directory_id != self.directory_id {
-            return Some(format!("two nodes have id {}: give one of them another node.id", from.node_id));
+            return Some(Objection::Namesake(from.node_id));
         }
         None
     }

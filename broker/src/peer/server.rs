@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::call::{self, Call, Message};
-use super::frame::{ANSWER, Frame, FrameReader, Outgoing, REFUSED, UNANSWERED};
-use super::hello::{Caller, Hello, Myself};
+use super::frame::{ANSWER, Frame, FrameReader, NAMESAKE, Outgoing, REFUSED, UNANSWERED};
+use super::hello::{Caller, Hello, Myself, Objection};
 use crate::transport::{self, BoundPort};
 
 /// Calls of one connection in work: past it the connection is not read. A node has a few at a time.
@@ -145,9 +145,13 @@ impl Connection {
                 answer.write(&mut writes).await?;
                 session
             }
-            Err(why) => {
-                let text = Bytes::from(why.clone());
-                Outgoing::new(REFUSED, first.number, vec![text]).write(&mut writes).await?;
+            Err(objection) => {
+                let why = objection.to_string();
+                let kind = match objection {
+                    Objection::Stranger(_) => REFUSED,
+                    Objection::Namesake(_) => NAMESAKE,
+                };
+                Outgoing::new(kind, first.number, vec![Bytes::from(why.clone())]).write(&mut writes).await?;
                 return Err(io::Error::other(why));
             }
         };
@@ -169,12 +173,13 @@ impl Connection {
         }
     }
 
-    fn greet(&self, first: &Frame) -> Result<(Arc<Session>, Outgoing), String> {
+    fn greet(&self, first: &Frame) -> Result<(Arc<Session>, Outgoing), Objection> {
         let me = self.me.load_full();
         if first.kind != Hello::KIND {
-            return Err("the first frame is no hello".to_owned());
+            return Err(Objection::Stranger("the first frame is no hello".to_owned()));
         }
-        let hello = call::decode::<Hello>(&first.body).map_err(|error| error.to_string())?.head;
+        let malformed = |error: call::Malformed| Objection::Stranger(error.to_string());
+        let hello = call::decode::<Hello>(&first.body).map_err(malformed)?.head;
         if let Some(objection) = me.objection(&hello) {
             return Err(objection);
         }

@@ -133,7 +133,8 @@ async fn two_nodes_with_one_id_are_told_so() {
     let twin = introduction("c", 1);
     twin.store(Arc::new(Myself { directory_id: Uuid::from_u128(99), ..(*twin.load_full()).clone() }));
     let error = PeerClients::new(twin).to(&server.address, Purpose::Control).call(echo("x"), PATIENCE).await;
-    assert!(error.unwrap_err().to_string().contains("two nodes have id 1"));
+    let why = "two nodes have id 1: give one of them another node.id".to_owned();
+    assert_eq!(error, Err(CallError::Namesake { address: server.address.clone(), why }));
     server.stop().await;
 }
 

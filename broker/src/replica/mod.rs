@@ -18,4 +18,4 @@ mod start;
 
 pub use manager::{Opening, ReplicaManager, ShutdownReport};
 pub use map::{ReplicaMap, TopicReplicas};
-pub use start::{ReplicaOptions, StartError};
+pub use start::{JOURNAL_DIR, ReplicaOptions, StartError};

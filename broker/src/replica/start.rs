@@ -22,7 +22,7 @@ use crate::partition::thread_of;
 use crate::runtime::{Runtimes, spawn_thread};
 
 /// Directory of the journals, below the partitions' own; no partition is called so, its name has no number.
-const JOURNAL_DIR: &str = "journal";
+pub const JOURNAL_DIR: &str = "journal";
 /// Directories of topics the metadata do not know are renamed to this when they are not removed.
 const STRAY_SUFFIX: &str = "-stray";
 /// Logs the sweep opens before it pauses …

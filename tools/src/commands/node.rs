@@ -168,7 +168,7 @@ pub fn say(line: &str) {
 fn start_failure(error: StartError) -> Failure {
     let message = format!("cannot start: {error}");
     match error {
-        StartError::DataDir(_) => Failure::new(Exit::Conflict, message),
+        StartError::DataDir(_) | StartError::LostMetadata { .. } => Failure::new(Exit::Conflict, message),
         StartError::Port { .. } => Failure::new(Exit::Conflict, message)
             .hint("Another process may listen there. `tidemark dev --port 0` takes a free port."),
         StartError::Controller(_)

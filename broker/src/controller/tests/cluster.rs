@@ -70,6 +70,7 @@ impl Node {
             None => formation::find(&peers.clients, &self.address, &self.seeds, self.may_vote).await,
         };
         let (cluster_id, raft_id) = match &formation {
+            Formation::Refused(why) => panic!("{why}"),
             Formation::Found => (Uuid::from_u128(11), None),
             Formation::Join { cluster_id, raft_id } => {
                 (TopicId::parse(cluster_id).unwrap().0, Some(*raft_id))
