@@ -210,7 +210,7 @@ impl World {
             let is_usable = image.brokers.get(other).is_some_and(|broker| broker.is_usable());
             *other != id && node.is_awake() && node.replicas.is_some() && is_usable
         };
-        let all_well = self.nodes.keys().filter(|other| **other != id).all(|other| is_well(other));
+        let all_well = self.nodes.keys().filter(|other| **other != id).all(&is_well);
         let is_spared = image.topics.values().flat_map(|topic| topic.partitions.iter()).all(|partition| {
             let holds = |other: &&BrokerId| is_well(other);
             !partition.has_replica(id) || partition.isr.iter().filter(holds).count() >= 2
