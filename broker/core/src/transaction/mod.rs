@@ -12,6 +12,15 @@
 //! ```
 //! What leaves the machine besides answers, markers to send and a wish for producer ids, leaves as the answer to a
 //! standing [`TransactionRequest::Work`]: so it is held, like every answer, until the records it rests on are committed.
+//!
+//! What its shell has to hold to:
+//!
+//! - A shard starts with leadership, not with the first request: decisions that loading finds have to be sent.
+//! - One `Work` is always asked, and answered by what became of the markers and by producer ids.
+//! - An attempt to send markers never takes effect after it was reported as failed: its connection is closed first, and the
+//!   leader drops what came by it. A late marker of version 1 would end the next transaction.
+//! - A partition is reported as gone only when this node's image has none of that id.
+//! - Connections are numbered in the order of their acceptance; requests of brokers have no number.
 
 mod add;
 mod admin;
