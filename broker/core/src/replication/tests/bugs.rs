@@ -1,5 +1,7 @@
 //! Planted bugs: the checks are worth what they notice of these.
 
+use std::ops::Range;
+
 /// A way to be wrong that the checks must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -27,17 +29,17 @@ pub enum Bug {
     LateAttempts,
 }
 
-/// Bugs and the seeds within which each must be caught.
-pub const BUGS: [(Bug, u64); 8] = [
-    (Bug::AckBeforeDurable, 50),
-    (Bug::SkipLeaderEpochStart, 200),
-    (Bug::TrustShrink, 50),
-    (Bug::AllowUnknownBrokerEpoch, 500),
-    (Bug::TruncateToHighWatermark, 50),
-    (Bug::ReportBeforeAgreement, 5_000),
-    (Bug::TrustDeletedEpochs, 5_000),
-    (Bug::ForgetUnanswered, 500),
+/// Bugs and the seeds among which one must catch each. Those of a single seed need a rare chain of events: it was found by a
+/// search over thousands (`TIDEMARK_SEEDS=20000`), which finds another where a change to the model moves it.
+pub const BUGS: [(Bug, Range<u64>); 10] = [
+    (Bug::AckBeforeDurable, 0..50),
+    (Bug::SkipLeaderEpochStart, 0..200),
+    (Bug::TrustShrink, 0..50),
+    (Bug::AllowUnknownBrokerEpoch, 0..500),
+    (Bug::TruncateToHighWatermark, 0..50),
+    (Bug::TrustOldSyncs, 1_568..1_569),
+    (Bug::ReportBeforeAgreement, 0..5_000),
+    (Bug::TrustDeletedEpochs, 0..5_000),
+    (Bug::ForgetUnanswered, 0..500),
+    (Bug::LateAttempts, 1_909..1_910),
 ];
-
-/// Bugs that need a rare chain of events: for a run of its own.
-pub const RARE_BUGS: [(Bug, u64); 2] = [(Bug::TrustOldSyncs, 20_000), (Bug::LateAttempts, 20_000)];
