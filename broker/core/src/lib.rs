@@ -5,6 +5,7 @@
 pub mod deadline;
 mod error_code_as_number;
 pub mod machine;
+mod record_bytes;
 
 pub mod metadata;
 

@@ -18,12 +18,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tidemark_protocol::types::{PartitionIndex, TimestampMs, TopicId};
 use uuid::Uuid;
 
 use super::request::CommittedOffset;
 use crate::machine::CoordinatorRecord;
+use crate::record_bytes::{
+    Malformed, for_each_tag, get_bytes, get_count, get_i16, get_i32, get_i64, get_nullable, get_string,
+    put_bytes, put_nullable, put_string, put_varint,
+};
 
 const OFFSET_COMMIT_KEY: i16 = 1;
 const GROUP_METADATA_KEY: i16 = 2;
@@ -111,6 +115,12 @@ pub enum RecordError {
     },
 }
 
+impl From<Malformed> for RecordError {
+    fn from(_: Malformed) -> Self {
+        RecordError::Malformed
+    }
+}
+
 /// The record that keeps an offset.
 pub fn offset_record(
     group_id: &str,
@@ -195,14 +205,14 @@ pub fn parse_offset(mut value: &[u8]) -> Result<CommittedOffset, RecordError> {
     let flexible = version >= FLEXIBLE;
     let offset = get_i64(buf)?;
     let leader_epoch = if version >= 3 { get_i32(buf)? } else { -1 };
-    let metadata = get_string(buf, flexible)?;
+    let metadata = get_string(buf, flexible)?.to_owned();
     let commit_timestamp = get_i64(buf)?;
     let expire_timestamp = if version == 1 { Some(get_i64(buf)?).filter(|at| *at != -1) } else { None };
     let mut topic_id = TopicId::ZERO;
     if flexible {
-        for_each_tag(buf, |tag, field| {
+        for_each_tag::<Malformed>(buf, |tag, field| {
             if tag == 0 {
-                topic_id = TopicId(Uuid::from_slice(field).map_err(|_| RecordError::Malformed)?);
+                topic_id = TopicId(Uuid::from_slice(field).map_err(|_| Malformed)?);
             }
             Ok(())
         })?;
@@ -215,10 +225,10 @@ pub fn parse_group(mut value: &[u8]) -> Result<GroupMetadata, RecordError> {
     let buf = &mut value;
     let version = known_version(get_i16(buf)?)?;
     let flexible = version >= FLEXIBLE;
-    let protocol_type = get_string(buf, flexible)?;
+    let protocol_type = get_string(buf, flexible)?.to_owned();
     let generation = get_i32(buf)?;
-    let protocol = get_nullable(buf, flexible)?;
-    let leader = get_nullable(buf, flexible)?;
+    let protocol = get_nullable(buf, flexible)?.map(str::to_owned);
+    let leader = get_nullable(buf, flexible)?.map(str::to_owned);
     let state_timestamp = if version >= 2 { get_i64(buf)? } else { -1 };
     let count = get_count(buf, flexible)?;
     let mut members = Vec::new();
@@ -226,7 +236,7 @@ pub fn parse_group(mut value: &[u8]) -> Result<GroupMetadata, RecordError> {
         members.push(parse_member(buf, version)?);
     }
     if flexible {
-        for_each_tag(buf, |_, _| Ok(()))?;
+        for_each_tag::<Malformed>(buf, |_, _| Ok(()))?;
     }
     Ok(GroupMetadata { protocol_type, generation, protocol, leader, state_timestamp, members })
 }
@@ -234,17 +244,17 @@ pub fn parse_group(mut value: &[u8]) -> Result<GroupMetadata, RecordError> {
 fn parse_member(buf: &mut &[u8], version: i16) -> Result<MemberMetadata, RecordError> {
     let flexible = version >= FLEXIBLE;
     let member = MemberMetadata {
-        member_id: get_string(buf, flexible)?,
-        group_instance_id: if version >= 3 { get_nullable(buf, flexible)? } else { None },
-        client_id: get_string(buf, flexible)?,
-        client_host: get_string(buf, flexible)?,
+        member_id: get_string(buf, flexible)?.to_owned(),
+        group_instance_id: if version >= 3 { get_nullable(buf, flexible)?.map(str::to_owned) } else { None },
+        client_id: get_string(buf, flexible)?.to_owned(),
+        client_host: get_string(buf, flexible)?.to_owned(),
         rebalance_timeout_ms: if version >= 1 { get_i32(buf)? } else { -1 },
         session_timeout_ms: get_i32(buf)?,
         subscription: get_bytes(buf, flexible)?,
         assignment: get_bytes(buf, flexible)?,
     };
     if flexible {
-        for_each_tag(buf, |_, _| Ok(()))?;
+        for_each_tag::<Malformed>(buf, |_, _| Ok(()))?;
     }
     Ok(member)
 }
@@ -267,101 +277,6 @@ fn group_key(group_id: &str) -> Bytes {
     out.put_i16(GROUP_METADATA_KEY);
     put_string(&mut out, group_id);
     out.freeze()
-}
-
-fn put_string(out: &mut BytesMut, text: &str) {
-    out.put_i16(i16::try_from(text.len()).expect("the coordinator refuses texts above STRING_BYTES_MAX"));
-    out.put_slice(text.as_bytes());
-}
-
-fn put_nullable(out: &mut BytesMut, text: Option<&str>) {
-    match text {
-        Some(text) => put_string(out, text),
-        None => out.put_i16(-1),
-    }
-}
-
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_i32(i32::try_from(bytes.len()).expect("a request frame is below 2 GiB"));
-    out.put_slice(bytes);
-}
-
-fn put_varint(out: &mut BytesMut, value: usize) {
-    let mut rest = value;
-    while rest >= 0x80 {
-        out.put_u8((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.put_u8(rest as u8);
-}
-
-fn get_i16(buf: &mut &[u8]) -> Result<i16, RecordError> {
-    buf.try_get_i16().map_err(|_| RecordError::Malformed)
-}
-
-fn get_i32(buf: &mut &[u8]) -> Result<i32, RecordError> {
-    buf.try_get_i32().map_err(|_| RecordError::Malformed)
-}
-
-fn get_i64(buf: &mut &[u8]) -> Result<i64, RecordError> {
-    buf.try_get_i64().map_err(|_| RecordError::Malformed)
-}
-
-fn get_varint(buf: &mut &[u8]) -> Result<usize, RecordError> {
-    let mut value = 0usize;
-    for shift in (0..32).step_by(7) {
-        let byte = buf.try_get_u8().map_err(|_| RecordError::Malformed)?;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(RecordError::Malformed)
-}
-
-/// A length of a flexible field is stored plus one, and 0 is null.
-fn get_compact(buf: &mut &[u8]) -> Result<Option<usize>, RecordError> {
-    Ok(get_varint(buf)?.checked_sub(1))
-}
-
-fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], RecordError> {
-    let (head, tail) = buf.split_at_checked(len).ok_or(RecordError::Malformed)?;
-    *buf = tail;
-    Ok(head)
-}
-
-fn get_nullable(buf: &mut &[u8], flexible: bool) -> Result<Option<String>, RecordError> {
-    let len = if flexible { get_compact(buf)? } else { usize::try_from(get_i16(buf)?).ok() };
-    let Some(len) = len else { return Ok(None) };
-    let text = std::str::from_utf8(take(buf, len)?).map_err(|_| RecordError::Malformed)?;
-    Ok(Some(text.to_owned()))
-}
-
-fn get_string(buf: &mut &[u8], flexible: bool) -> Result<String, RecordError> {
-    get_nullable(buf, flexible)?.ok_or(RecordError::Malformed)
-}
-
-fn get_bytes(buf: &mut &[u8], flexible: bool) -> Result<Bytes, RecordError> {
-    let len = if flexible { get_compact(buf)? } else { usize::try_from(get_i32(buf)?).ok() };
-    Ok(Bytes::copy_from_slice(take(buf, len.unwrap_or(0))?))
-}
-
-fn get_count(buf: &mut &[u8], flexible: bool) -> Result<usize, RecordError> {
-    let count = if flexible { get_compact(buf)? } else { usize::try_from(get_i32(buf)?).ok() };
-    // The count decides nothing but the number of reads: memory grows with the bytes that are there.
-    Ok(count.unwrap_or(0))
-}
-
-fn for_each_tag(
-    buf: &mut &[u8],
-    mut on_tag: impl FnMut(usize, &[u8]) -> Result<(), RecordError>,
-) -> Result<(), RecordError> {
-    for _ in 0..get_varint(buf)? {
-        let tag = get_varint(buf)?;
-        let len = get_varint(buf)?;
-        on_tag(tag, take(buf, len)?)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -14,12 +14,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tidemark_protocol::types::TopicPartition;
 
 use super::state::{State, TransactionVersion};
 use super::transaction::{NO_EPOCH, NO_PRODUCER_ID, Transaction};
 use crate::machine::CoordinatorRecord;
+use crate::record_bytes::{
+    Malformed, for_each_tag, get_count, get_i8, get_i16, get_i32, get_i64, get_string, put_string, put_varint,
+};
 
 const KEY: i16 = 0;
 const VALUE: i16 = 1;
@@ -59,6 +62,12 @@ pub enum RecordError {
     },
 }
 
+impl From<Malformed> for RecordError {
+    fn from(_: Malformed) -> Self {
+        RecordError::Malformed
+    }
+}
+
 /// The record that keeps a transaction.
 pub fn transaction_record(transactional_id: &str, transaction: &Transaction) -> CoordinatorRecord {
     let mut out = BytesMut::with_capacity(64);
@@ -82,31 +91,30 @@ pub fn tombstone(transactional_id: &str) -> CoordinatorRecord {
 /// The transactional id of a key.
 pub fn parse_key(mut key: &[u8]) -> Result<Arc<str>, RecordError> {
     let buf = &mut key;
-    let key_type = buf.try_get_i16().map_err(malformed)?;
+    let key_type = get_i16(buf)?;
     if key_type != KEY {
         return Err(RecordError::UnknownKey { key_type });
     }
-    let len = usize::try_from(buf.try_get_i16().map_err(malformed)?).map_err(|_| RecordError::Malformed)?;
-    text(take(buf, len)?)
+    Ok(get_string(buf, false)?.into())
 }
 
 /// Reads a value of either version.
 pub fn parse_value(mut value: &[u8]) -> Result<Transaction, RecordError> {
     let buf = &mut value;
-    let version = buf.try_get_i16().map_err(malformed)?;
+    let version = get_i16(buf)?;
     if !(0..=FLEXIBLE).contains(&version) {
         return Err(RecordError::UnknownVersion { version });
     }
     let flexible = version >= FLEXIBLE;
-    let producer_id = buf.try_get_i64().map_err(malformed)?;
+    let producer_id = get_i64(buf)?;
     let mut transaction = Transaction::new(producer_id, 0, 0);
-    transaction.producer_epoch = buf.try_get_i16().map_err(malformed)?;
-    transaction.timeout_ms = buf.try_get_i32().map_err(malformed)?;
-    let state = buf.try_get_i8().map_err(malformed)?;
+    transaction.producer_epoch = get_i16(buf)?;
+    transaction.timeout_ms = get_i32(buf)?;
+    let state = get_i8(buf)?;
     transaction.state = State::from_id(state).ok_or(RecordError::UnknownState { state })?;
     transaction.partitions = get_partitions(buf, flexible)?;
-    transaction.last_update_ms = buf.try_get_i64().map_err(malformed)?;
-    transaction.start_ms = buf.try_get_i64().map_err(malformed)?;
+    transaction.last_update_ms = get_i64(buf)?;
+    transaction.start_ms = get_i64(buf)?;
     if flexible {
         get_tags(buf, &mut transaction)?;
     }
@@ -116,8 +124,7 @@ pub fn parse_value(mut value: &[u8]) -> Result<Transaction, RecordError> {
 fn key(transactional_id: &str) -> Bytes {
     let mut out = BytesMut::with_capacity(4 + transactional_id.len());
     out.put_i16(KEY);
-    out.put_i16(i16::try_from(transactional_id.len()).expect("ids above ID_BYTES_MAX are refused"));
-    out.put_slice(transactional_id.as_bytes());
+    put_string(&mut out, transactional_id);
     out.freeze()
 }
 
@@ -160,18 +167,13 @@ fn put_tags(out: &mut BytesMut, transaction: &Transaction) {
 fn get_partitions(buf: &mut &[u8], flexible: bool) -> Result<BTreeSet<TopicPartition>, RecordError> {
     let mut partitions = BTreeSet::new();
     for _ in 0..get_count(buf, flexible)? {
-        let len = if flexible {
-            get_varint(buf)?.checked_sub(1)
-        } else {
-            usize::try_from(buf.try_get_i16().map_err(malformed)?).ok()
-        };
-        let topic = text(take(buf, len.ok_or(RecordError::Malformed)?)?)?;
+        let topic: Arc<str> = get_string(buf, flexible)?.into();
         for _ in 0..get_count(buf, flexible)? {
-            let partition = buf.try_get_i32().map_err(malformed)?;
+            let partition = get_i32(buf)?;
             partitions.insert(TopicPartition { topic: topic.clone(), partition });
         }
         if flexible {
-            for_each_tag(buf, |_, _| Ok(()))?;
+            for_each_tag::<Malformed>(buf, |_, _| Ok(()))?;
         }
     }
     Ok(partitions)
@@ -180,72 +182,17 @@ fn get_partitions(buf: &mut &[u8], flexible: bool) -> Result<BTreeSet<TopicParti
 fn get_tags(buf: &mut &[u8], transaction: &mut Transaction) -> Result<(), RecordError> {
     for_each_tag(buf, |tag, mut field| {
         match tag {
-            TAG_PREVIOUS_ID => transaction.previous_producer_id = field.try_get_i64().map_err(malformed)?,
-            TAG_NEXT_ID => transaction.next_producer_id = field.try_get_i64().map_err(malformed)?,
-            TAG_LAST_EPOCH => transaction.last_producer_epoch = field.try_get_i16().map_err(malformed)?,
+            TAG_PREVIOUS_ID => transaction.previous_producer_id = get_i64(&mut field)?,
+            TAG_NEXT_ID => transaction.next_producer_id = get_i64(&mut field)?,
+            TAG_LAST_EPOCH => transaction.last_producer_epoch = get_i16(&mut field)?,
             TAG_CLIENT_VERSION => {
-                let level = field.try_get_i16().map_err(malformed)?;
+                let level = get_i16(&mut field)?;
                 transaction.client_version = TransactionVersion::from_level(level);
             }
             _ => {}
         }
         Ok(())
     })
-}
-
-fn malformed<E>(_: E) -> RecordError {
-    RecordError::Malformed
-}
-
-fn text(bytes: &[u8]) -> Result<Arc<str>, RecordError> {
-    std::str::from_utf8(bytes).map(Arc::from).map_err(malformed)
-}
-
-fn put_varint(out: &mut BytesMut, value: usize) {
-    let mut rest = value;
-    while rest >= 0x80 {
-        out.put_u8((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.put_u8(rest as u8);
-}
-
-fn get_varint(buf: &mut &[u8]) -> Result<usize, RecordError> {
-    let mut value = 0usize;
-    for shift in (0..32).step_by(7) {
-        let byte = buf.try_get_u8().map_err(malformed)?;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(RecordError::Malformed)
-}
-
-/// A count decides nothing but the number of reads: memory grows with the bytes that are there. Null counts as none.
-fn get_count(buf: &mut &[u8], flexible: bool) -> Result<usize, RecordError> {
-    if flexible {
-        return Ok(get_varint(buf)?.saturating_sub(1));
-    }
-    Ok(usize::try_from(buf.try_get_i32().map_err(malformed)?).unwrap_or(0))
-}
-
-fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], RecordError> {
-    let (head, tail) = buf.split_at_checked(len).ok_or(RecordError::Malformed)?;
-    *buf = tail;
-    Ok(head)
-}
-
-fn for_each_tag(
-    buf: &mut &[u8],
-    mut on_tag: impl FnMut(usize, &[u8]) -> Result<(), RecordError>,
-) -> Result<(), RecordError> {
-    for _ in 0..get_varint(buf)? {
-        let tag = get_varint(buf)?;
-        let len = get_varint(buf)?;
-        on_tag(tag, take(buf, len)?)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
